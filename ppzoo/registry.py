@@ -134,7 +134,10 @@ def component_registries(target: Callable[..., Any]) -> dict[str, Registry]:
     the item of a list or mapping.
     """
     function = target.__init__ if inspect.isclass(target) else target
-    hints = typing.get_type_hints(function, include_extras=True)
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError:  # a library's class, annotated with names that only type checkers import
+        return {}
     found = {name: _registry_in(hint) for name, hint in hints.items()}
     return {name: registry for name, registry in found.items() if registry is not None}
 

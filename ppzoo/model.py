@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base of every model: networks, optimizers, and the one way to update them.
+
+A family writes `train_step` and `eval_step` and its losses; `update` alone knows about mixed
+precision, loss scaling, gradient clipping, averaging over processes and the optimizer's step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import paddle
+from paddle import nn
+
+from ppzoo.errors import ConfigError
+from ppzoo.registry import CRITERIONS, DISCRIMINATORS, GENERATORS, LRSCHEDULERS, OPTIMIZERS, build
+
+Batch = Mapping[str, Any]
+Logs = dict[str, paddle.Tensor]
+# What a constructor takes where the YAML has a nested mapping: the registry builds it first.
+Generator = Annotated[nn.Layer, GENERATORS]
+Discriminator = Annotated[nn.Layer, DISCRIMINATORS]
+Criterion = Annotated[nn.Layer, CRITERIONS]
+
+
+class Nets(dict[str, nn.Layer]):
+    """Networks by name, also as attributes: `nets["netG"]` is `nets.netG`."""
+
+    def __getattr__(self, name: str) -> nn.Layer:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"no network is named {name!r}, only {sorted(self)}") from None
+
+
+@dataclasses.dataclass
+class Precision:
+    """How forward passes and gradients are computed.
+
+    Args:
+        level: `O0` full float32, `O1` mixed precision by operator, `O2` nearly all low precision.
+        dtype: the low precision, `float16` on GPUs, `bfloat16` on CPUs.
+    """
+
+    level: Literal["O0", "O1", "O2"] = "O0"
+    dtype: Literal["float16", "bfloat16"] = "float16"
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context in which forward passes run."""
+        if self.level == "O0":
+            return contextlib.nullcontext()
+        return paddle.amp.auto_cast(level=self.level, dtype=self.dtype)
+
+    def scaler(self) -> paddle.amp.GradScaler | None:
+        """Return a loss scaler, which only float16 needs."""
+        if self.level == "O0" or self.dtype != "float16":
+            return None
+        return paddle.amp.GradScaler(init_loss_scaling=1024.0)
+
+
+class Model:
+    """What the trainer trains.
+
+    A subclass fills `self.nets` in its constructor, names its networks and optimizers in `NETS`
+    and `OPTIMIZERS` (they are checkpoint keys, PaddleGAN's), and implements the steps. A step
+    stores nothing on the model, so it can be called from anywhere in any order.
+    """
+
+    NETS: ClassVar[tuple[str, ...]] = ()
+    OPTIMIZERS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        self.nets = Nets()
+        self.optimizers: dict[str, Any] = {}
+        self.trained_parameters: dict[str, list[paddle.Tensor]] = {}
+        self.lr_schedulers: dict[str, Any] = {}
+        self.scalers: dict[str, Any] = {}
+        self.precision = Precision()
+        self.iteration = 0  # of the step to come or under way, counted from 0; the trainer sets it
+        # Averages the gradients of a list of parameters over processes; the trainer sets it.
+        self.reduce_gradients: Callable[[Sequence[paddle.Tensor]], None] | None = None
+
+    def train_step(self, batch: Batch) -> Logs:
+        """Update the networks from one batch and return the losses by name, scalars."""
+        raise AttributeError(f"{type(self).__name__} does not train: it has no train_step")
+
+    def eval_step(self, batch: Batch) -> dict[str, paddle.Tensor]:
+        """Return named outputs for metrics, such as `fake` and `real`, without gradients."""
+        raise AttributeError(f"{type(self).__name__} has no eval_step")
+
+    def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
+        """Return labelled pictures [N, C, H, W] that show the state of training."""
+        return {}
+
+    def extra_state(self) -> dict[str, Any]:
+        """Return what else a resumed run needs, such as a pool of pictures: arrays and containers."""
+        return {}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Take back what `extra_state` returned."""
+
+    def setup_lr_schedulers(self, spec: Any, **supplied: Any) -> dict[str, Any]:
+        """Build the schedule that all optimizers share.
+
+        Args:
+            spec: a component, see `ppzoo.registry.build`.
+            supplied: arguments that the trainer knows, such as `iters_per_epoch`.
+        """
+        self.lr_schedulers = {"lr": build(LRSCHEDULERS, spec, **supplied)}
+        return self.lr_schedulers
+
+    def setup_optimizers(self, specs: Mapping[str, tuple[Any, Sequence[str] | None]]) -> None:
+        """Build the optimizers.
+
+        Args:
+            specs: for each optimizer's name its component and the names of the networks that it
+                trains (None: all of them).
+
+        Raises:
+            ConfigError: a network that this model does not have.
+        """
+        for name, (spec, net_names) in specs.items():
+            for net_name in net_names or ():
+                if net_name not in self.nets:
+                    raise ConfigError(
+                        f"optimizer.{name}.net_names: {type(self).__name__} has no network "
+                        f"{net_name!r}, only {', '.join(self.nets)}"
+                    )
+            parameters = [
+                parameter
+                for net_name in net_names or self.nets
+                for parameter in self.nets[net_name].parameters()
+            ]
+            self.trained_parameters[name] = parameters
+            self.optimizers[name] = build(
+                OPTIMIZERS, spec, learning_rate=self.lr_schedulers["lr"], parameters=parameters
+            )
+
+    def setup_precision(self, precision: Precision) -> None:
+        """Switch mixed precision on; call it after the optimizers are built."""
+        self.precision = precision
+        if precision.level == "O2":
+            names, optimizers = list(self.nets), list(self.optimizers.values())
+            nets, optimizers = paddle.amp.decorate(
+                models=[self.nets[name] for name in names],
+                optimizers=optimizers,
+                level="O2",
+                dtype=precision.dtype,
+            )
+            self.nets.update(zip(names, nets, strict=True))
+            self.optimizers.update(zip(self.optimizers, optimizers, strict=True))
+        scalers = {name: precision.scaler() for name in self.optimizers}
+        self.scalers = {name: scaler for name, scaler in scalers.items() if scaler is not None}
+
+    def update(
+        self,
+        optimizer: str,
+        loss: Callable[..., tuple[paddle.Tensor, Logs]],
+        *args: Any,
+        frozen: Sequence[str] = (),
+    ) -> Logs:
+        """Take one step of an optimizer down the gradient of a loss.
+
+        Args:
+            optimizer: its name in the config.
+            loss: computes `(total, logs)` from `args`; the gradient of `total` is followed.
+            args: what the loss needs.
+            frozen: networks whose weights get no gradient meanwhile, to save the work.
+
+        Returns:
+            The logs, detached.
+        """
+        optim = self.optimizers[optimizer]
+        with self._frozen(frozen):
+            with self.precision.autocast():
+                total, logs = loss(*args)
+            scaler = self.scalers.get(optimizer)
+            optim.clear_grad()
+            (total if scaler is None else scaler.scale(total)).backward()
+        if self.reduce_gradients is not None:
+            self.reduce_gradients(self.trained_parameters[optimizer])
+        if scaler is None:
+            optim.step()
+        else:
+            scaler.step(optim)
+            scaler.update()
+        return {name: value.detach() for name, value in logs.items()}
+
+    def step_lr_schedulers(self) -> None:
+        """Advance every schedule by one iteration."""
+        for scheduler in self.lr_schedulers.values():
+            scheduler.step()
+
+    def train(self) -> None:
+        """Put all networks into training mode."""
+        for net in self.nets.values():
+            net.train()
+
+    def eval(self) -> None:
+        """Put all networks into evaluation mode."""
+        for net in self.nets.values():
+            net.eval()
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluate inside the context: no gradients, evaluation mode, then back as it was."""
+        modes = {
+            layer: layer.training
+            for net in self.nets.values()
+            for layer in net.sublayers(include_self=True)
+        }
+        self.eval()
+        try:
+            with paddle.no_grad():
+                yield
+        finally:
+            for layer, mode in modes.items():
+                layer.training = mode
+
+    @contextlib.contextmanager
+    def _frozen(self, names: Sequence[str]) -> Iterator[None]:
+        parameters = [
+            p for name in names for p in self.nets[name].parameters() if not p.stop_gradient
+        ]
+        for parameter in parameters:
+            parameter.stop_gradient = True
+        try:
+            yield
+        finally:
+            for parameter in parameters:
+                parameter.stop_gradient = False

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weight initialisation that networks share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import paddle
+from paddle import nn
+
+InitType = Literal["normal", "xavier", "kaiming"]
+
+
+def init_weights(net: nn.Layer, init_type: InitType = "normal", gain: float = 0.02) -> nn.Layer:
+    """Initialise a network as the GAN papers do, and return it.
+
+    Convolutions and linear layers draw from the distribution of `init_type`, biases become 0;
+    batch-norm scales draw from N(1, gain). DCGAN (Radford et al. 2016, arXiv:1511.06434) and
+    pix2pix use `normal` with a gain of 0.02. Frozen parameters keep their values.
+
+    Args:
+        net: the network, changed in place.
+        init_type: `normal` N(0, gain), `xavier` (Glorot normal times gain) or `kaiming` (He).
+        gain: the standard deviation, or the factor for `xavier`.
+    """
+    for layer in net.sublayers(include_self=True):
+        weight = getattr(layer, "weight", None)
+        if weight is None:
+            # A spectrally normalised layer keeps its raw weight under this name.
+            weight = getattr(layer, "weight_orig", None)
+        if weight is None or weight.stop_gradient:
+            continue
+        if weight.ndim >= 2:
+            _initializer(init_type, gain, weight)(weight)
+        elif isinstance(layer, (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)):
+            nn.initializer.Normal(1.0, gain)(weight)
+        bias = getattr(layer, "bias", None)
+        if bias is not None and not bias.stop_gradient:
+            nn.initializer.Constant(0.0)(bias)
+    return net
+
+
+def _initializer(
+    init_type: InitType, gain: float, weight: paddle.Tensor
+) -> nn.initializer.Initializer:
+    if init_type == "normal":
+        return nn.initializer.Normal(0.0, gain)
+    if init_type == "kaiming":
+        return nn.initializer.KaimingNormal()
+    if init_type == "xavier":
+        receptive_field = 1
+        for size in weight.shape[2:]:
+            receptive_field *= size
+        fan_sum = (weight.shape[0] + weight.shape[1]) * receptive_field
+        return nn.initializer.Normal(0.0, gain * (2.0 / fan_sum) ** 0.5)
+    raise ValueError(f"init_type is {init_type!r}, expected 'normal', 'xavier' or 'kaiming'")

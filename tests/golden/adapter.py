@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the golden checks ask of ppzoo, see README.md beside the cases.
+
+Where ppzoo trains differently on purpose, DEVIATIONS.md has a row; each row brings PaddleGAN's
+behaviour back here, so that the recorded numbers still hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import paddle
+
+from ppzoo import registry
+from ppzoo.gan.adversarial import AdversarialModel
+from ppzoo.gan.gan import GANModel
+from ppzoo.losses.gan import GradientPenalty
+from ppzoo.model import Model
+from ppzoo.nn import random
+
+_ROW = re.compile(r"^\| `([a-z-]+)` \|", re.MULTILINE)
+DEVIATIONS = frozenset(_ROW.findall(Path(__file__).with_name("DEVIATIONS.md").read_text("utf-8")))
+
+REGISTRIES = {
+    "GENERATORS": registry.GENERATORS,
+    "DISCRIMINATORS": registry.DISCRIMINATORS,
+}
+
+
+def build_network(registry_name: str, name: str, kwargs: dict[str, Any]) -> paddle.nn.Layer:
+    """Build a network by its registered name."""
+    return registry.build(REGISTRIES[registry_name], {"name": name, **kwargs})
+
+
+def build_criterion(name: str, kwargs: dict[str, Any]) -> Callable[..., Any]:
+    """Build a loss by its registered name."""
+    criterion = registry.build(registry.CRITERIONS, {"name": name, **kwargs})
+    if isinstance(criterion, GradientPenalty) and "penalty-over-channels" in DEVIATIONS:
+        return lambda net, real, fake: _channel_penalty(net, real, fake) * criterion.loss_weight
+    return criterion
+
+
+def build_lr_scheduler(name: str, kwargs: dict[str, Any]) -> Any:
+    """Build a learning-rate schedule by its registered name."""
+    return registry.build(registry.LRSCHEDULERS, {"name": name, **kwargs})
+
+
+def build_metric(name: str, kwargs: dict[str, Any]) -> Any:
+    """Build a metric by its registered name."""
+    return registry.build(registry.METRICS, {"name": name, **kwargs})
+
+
+def build_transform(name: str, kwargs: dict[str, Any]) -> Callable[..., Any]:
+    """Build a transform by its registered name."""
+    return registry.build(registry.TRANSFORMS, {"name": name, **kwargs})
+
+
+def build_preprocess(stages: list[dict[str, Any]]) -> Callable[[dict], dict]:
+    """Build a chain of preprocess steps."""
+    steps = [registry.build(registry.PREPROCESS, stage) for stage in stages]
+
+    def run(sample: dict) -> dict:
+        for step in steps:
+            sample = step(sample)
+        return sample
+
+    return run
+
+
+def build_model(cfg: Mapping[str, Any]) -> Model:
+    """Build a model from the `model` section of a config, with PaddleGAN's deviations."""
+    model = registry.build(registry.MODELS, cfg)
+    model.train()
+    if isinstance(model, AdversarialModel):
+        _restore_adversarial(model, cfg)
+    return model
+
+
+def setup_training(
+    model: Model, lr_cfg: Mapping[str, Any], optim_cfg: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Build schedules and optimizers."""
+    model.setup_lr_schedulers(lr_cfg)
+    groups = {"optim": optim_cfg} if isinstance(optim_cfg.get("name"), str) else optim_cfg
+    model.setup_optimizers(
+        {
+            name: ({k: v for k, v in group.items() if k != "net_names"}, group.get("net_names"))
+            for name, group in groups.items()
+        }
+    )
+
+
+def train_step(model: Model, batch: Mapping[str, Any]) -> dict[str, float]:
+    """Take one training step, advance the schedules, return the losses."""
+    logs = model.train_step(batch)
+    model.step_lr_schedulers()
+    model.iteration += 1
+    return {name: float(value) for name, value in logs.items()}
+
+
+def helper(name: str) -> Callable[..., Any]:
+    """Return a function that the cases name."""
+    from ppzoo.media import image
+    from ppzoo.metrics import fid, psnr, ssim
+
+    helpers = {
+        "calculate_psnr": psnr.calculate_psnr,
+        "calculate_ssim": ssim.calculate_ssim,
+        "frechet_distance": fid.frechet_distance,
+        "fid_from_features": fid.fid_from_features,
+        "make_grid": image.make_grid,
+        "tensor2img": image.tensor2img,
+    }
+    return helpers[name]
+
+
+@contextlib.contextmanager
+def pretrained(weights: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Use `weights` instead of downloads; no family so far needs any."""
+    if weights:
+        raise LookupError(f"no family so far uses the pretrained weights {sorted(weights)}")
+    yield
+
+
+def noise(source: Any) -> contextlib.AbstractContextManager[None]:
+    """Take every random draw from `source`."""
+    return random.source(source)
+
+
+def _channel_penalty(net: Callable, real: paddle.Tensor, fake: paddle.Tensor) -> paddle.Tensor:
+    alpha = random.uniform([real.shape[0]]).reshape([-1] + [1] * (real.ndim - 1))
+    points = alpha * real + (1 - alpha) * fake
+    points.stop_gradient = False
+    (slope,) = paddle.grad(net(points).sum(), points, create_graph=True)
+    return ((slope.norm(2, 1) - 1) ** 2).mean()
+
+
+def _restore_adversarial(model: AdversarialModel, cfg: Mapping[str, Any]) -> None:
+    criterion = model.gan_criterion
+    if "sigmoid-twice" in DEVIATIONS:
+        model.score = lambda images, classes: model.nets.netD(images, *classes)
+    if "hinge-without-margin" in DEVIATIONS:
+        plain = criterion.forward
+        criterion.forward = lambda *args, is_updating_D=None, **kw: plain(*args, **kw)  # noqa: N803
+    if isinstance(model, GANModel):
+        if "no-penalty-in-wgangp" in DEVIATIONS and "gp_criterion" not in cfg:
+            model.gp_criterion = None
+        if "clip-frozen-scales" in DEVIATIONS:
+            model.clip_weights = lambda: _clip_everything(model)
+        if "pictures-move-statistics" in DEVIATIONS:
+            _draw_pictures_in_training(model, cfg.get("params") or {})
+
+
+@paddle.no_grad()
+def _clip_everything(model: GANModel) -> None:
+    for parameter in model.nets.netD.parameters():
+        parameter.set_value(parameter.clip(-model.clip_limit, model.clip_limit))
+
+
+def _draw_pictures_in_training(model: GANModel, params: Mapping[str, Any]) -> None:
+    interval, row = params.get("visual_interval", 500), params.get("samples_every_row", 8)
+    step, draw, generator = model.train_step, model.nets.netG.random_inputs, model.nets.netG
+    fixed: list[paddle.Tensor] = []
+
+    def remember_first(batch_size: int) -> list[paddle.Tensor]:
+        inputs = draw(batch_size)
+        if not fixed:
+            fixed.extend(inputs)
+            if generator.n_class:
+                rows = random.randint(0, generator.n_class, [(batch_size - 1) // row + 1, 1])
+                fixed[1] = rows.tile([1, row]).reshape([-1])[:batch_size]
+        return inputs
+
+    def train_step(batch: Mapping[str, Any]) -> dict[str, paddle.Tensor]:
+        logs = step(batch)
+        if model.iteration % interval == 0:
+            with paddle.no_grad():
+                generator(*fixed)
+        return logs
+
+    generator.random_inputs = remember_first
+    model.train_step = train_step
