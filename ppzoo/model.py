@@ -96,7 +96,7 @@ class Model:
         return {}
 
     def extra_state(self) -> dict[str, Any]:
-        """Return what else a resumed run needs, such as a pool of pictures: arrays and containers."""
+        """Return what else a resumed run needs, in arrays and containers: a pool of pictures..."""
         return {}
 
     def load_extra_state(self, state: dict[str, Any]) -> None:

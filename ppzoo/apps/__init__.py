@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Predictors: trained networks to use. They take paths or arrays and write only where told."""
+
+# What `ppzoo predict NAME` runs: a module with `add_arguments(parser)` and `run(args)`.
+PREDICTORS = {
+    "dcgan": "ppzoo.apps.gan",
+    "lsgan": "ppzoo.apps.gan",
+    "wgan": "ppzoo.apps.gan",
+    "wgangp": "ppzoo.apps.gan",
+    "cgan": "ppzoo.apps.gan",
+}

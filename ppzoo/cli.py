@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: `ppzoo train|eval|predict|list`, and `python tools/main.py` of PaddleGAN.
+
+A user's mistake is one sentence and exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import ppzoo
+from ppzoo import registry, runtime
+from ppzoo.apps import PREDICTORS
+from ppzoo.errors import ConfigError, UserError
+
+REGISTRIES = {
+    "models": registry.MODELS,
+    "generators": registry.GENERATORS,
+    "discriminators": registry.DISCRIMINATORS,
+    "criterions": registry.CRITERIONS,
+    "datasets": registry.DATASETS,
+    "preprocess": registry.PREPROCESS,
+    "transforms": registry.TRANSFORMS,
+    "metrics": registry.METRICS,
+    "optimizers": registry.OPTIMIZERS,
+    "lr_schedulers": registry.LRSCHEDULERS,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `ppzoo SUBCOMMAND ...` and return the exit code."""
+    parser = argparse.ArgumentParser(prog="ppzoo", description=ppzoo.__doc__)
+    parser.add_argument("--version", action="version", version=f"ppzoo {ppzoo.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train what a config describes")
+    _add_run_arguments(train)
+    train.set_defaults(call=_train)
+
+    evaluate = commands.add_parser("eval", help="compute the metrics of a config on weights")
+    _add_run_arguments(evaluate)
+    evaluate.set_defaults(call=_train, evaluate_only=True)
+
+    predict = commands.add_parser("predict", help="use a trained model")
+    families = predict.add_subparsers(dest="name", required=True, metavar="MODEL")
+    for name, module_name in PREDICTORS.items():
+        module = importlib.import_module(module_name)
+        family = families.add_parser(name, help=(module.__doc__ or "").splitlines()[0])
+        module.add_arguments(family)
+        family.set_defaults(call=module.run)
+
+    listing = commands.add_parser("list", help="list what configs can name")
+    listing.add_argument("kind", nargs="?", choices=[*REGISTRIES, "configs"], help="one kind only")
+    listing.set_defaults(call=_list)
+    return _run(parser, argv)
+
+
+def main_tool(argv: Sequence[str] | None = None) -> int:
+    """Run `python tools/main.py ...`, with PaddleGAN's flags, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="tools/main.py", description="Train or evaluate what a config describes."
+    )
+    _add_run_arguments(parser)
+    parser.add_argument("--list", action="store_true", help="list what configs can name, and exit")
+    parser.set_defaults(call=lambda args: _list(args) if args.list else _train(args), kind=None)
+    return _run(parser, argv)
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-c", "--config-file", metavar="FILE", help="YAML that describes the run")
+    add(
+        "-o",
+        "--opt",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the config: -o dataset.train.batch_size=8 lr_scheduler.learning_rate=1e-4",
+    )
+    add("--resume", metavar="FILE", help="go on from a *_checkpoint.pdparams")
+    add("--load", metavar="FILE", help="start from the weights in a file")
+    add("--evaluate-only", action="store_true", help="compute the metrics and exit")
+    add("--seed", type=int, help="repeat a run bit for bit (on CPU)")
+    add("--amp", action="store_true", help="mixed precision")
+    add("--amp_level", choices=["O1", "O2"], default="O1", help="how mixed, with --amp")
+    add(
+        "-p",
+        "--profiler_options",
+        metavar="K=V;...",
+        help='profile some steps: "batch_range=[10,20];profile_path=FILE"',
+    )
+    add("--val-interval", type=int, metavar="N", help="evaluate every N steps, -1 for never")
+    add("--no-cuda", action="store_true", help="the same as --device cpu")
+    add("--device", help="cpu, gpu or gpu:N; by default a GPU if there is one")
+    add("--dry-run", action="store_true", help="check and print the config, train nothing")
+
+
+def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    args = parser.parse_args(argv)
+    call: Callable[[argparse.Namespace], int | None] = args.call
+    try:
+        return call(args) or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _train(args: argparse.Namespace) -> int:
+    from ppzoo.config import check_config, load_config
+
+    if not args.config_file:
+        raise ConfigError("-c FILE is missing: name the YAML that describes the run")
+    config = load_config(args.config_file, [*_flags_as_overrides(args), *args.opt])
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if args.dry_run:
+        check_config(config)
+        print(config.to_yaml(), end="")
+        return 0
+
+    # Only now: a config that cannot be read is told without waiting for Paddle.
+    from ppzoo.engine.profiler import Profiler
+    from ppzoo.engine.trainer import Trainer, setup_logging
+
+    setup_logging()
+    callbacks = [Profiler.from_text(args.profiler_options)] if args.profiler_options else []
+    trainer = Trainer(config, amp_level=args.amp_level if args.amp else "O0", callbacks=callbacks)
+    if trainer.world.is_main:
+        print(runtime.describe())
+    if args.evaluate_only:
+        weights = args.load or args.resume
+        if weights is None:
+            raise ConfigError("evaluating needs weights: give them with --load FILE")
+        trainer.load(weights)
+        trainer.evaluate()
+        return 0
+    if args.load:
+        trainer.load(args.load)
+    if args.resume:
+        trainer.resume(args.resume)
+    trainer.fit()
+    if trainer.world.is_main:
+        _summarise(trainer)
+    return 128 + trainer.interrupted if trainer.interrupted else 0
+
+
+def _flags_as_overrides(args: argparse.Namespace) -> list[str]:
+    if args.no_cuda and args.device not in (None, "cpu"):
+        raise ConfigError(f"--no-cuda and --device {args.device} contradict each other")
+    device = "cpu" if args.no_cuda else args.device
+    flags = {"seed": args.seed, "device": device, "validate.interval": args.val_interval}
+    return [f"{key}={value}" for key, value in flags.items() if value is not None]
+
+
+def _summarise(trainer: Any) -> None:
+    """Say what came out and where it is."""
+    print()
+    for name, value in trainer.metrics.items():
+        print(f"{name}: {value:.4g}")
+    pictures = sorted((trainer.run_dir / "visual_train").glob("iter*.png"))
+    film = trainer.run_dir / "training.gif"
+    if pictures:
+        print(f"pictures: {pictures[-1] if len(pictures) == 1 else _first_of_last(pictures)}")
+    if film.is_file():
+        print(f"film of the training: {film}")
+    print(f"run folder: {trainer.run_dir}")
+    if trainer.config.enable_visualdl:
+        print(f"curves: visualdl --logdir {trainer.run_dir}")
+
+
+def _first_of_last(pictures: list[Path]) -> Path:
+    moment = pictures[-1].name.split("_")[0]
+    return next(path for path in pictures if path.name.startswith(moment))
+
+
+def _list(args: argparse.Namespace) -> int:
+    for kind, entries in REGISTRIES.items():
+        if args.kind in (None, kind):
+            print(f"{kind} ({len(entries)}):")
+            print("".join(f"  {name}\n" for name in entries.names()), end="")
+    if args.kind in (None, "configs"):
+        paths = sorted(Path("configs").rglob("*.yaml"))
+        print(f"configs ({len(paths)}, in ./configs):")
+        print("".join(f"  {path}\n" for path in paths), end="")
+    return 0
