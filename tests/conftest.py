@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test can rely on: one thread a worker, fixed random states, no network."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import sys
+
+# Two workers of one thread each finish sooner than one process of two threads, and two of two would
+# fight over the cores. Set before anything imports paddle, which reads it once.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+
+import ppzoo  # noqa: F401  (sets the CPU runtime, which must happen before paddle is imported)
+
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", ""}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that need a GPU where there is none."""
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if not on_gpu:
+        return
+    import paddle
+
+    if not (paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count()):
+        config.hook.pytest_deselected(items=on_gpu)
+        items[:] = [item for item in items if item not in on_gpu]
+
+
+@pytest.fixture(autouse=True)
+def same_random_states() -> None:
+    """Seed every generator, so that no test depends on those that ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    if "paddle" in sys.modules:
+        sys.modules["paddle"].seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behave like a machine that is offline, except towards itself."""
+    connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
+
+    def local_connect(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] not in LOCAL_HOSTS:
+            raise OSError(f"tests run without a network, and one connects to {address[0]}")
+        connect(self, address)
+
+    def local_getaddrinfo(host: object, *args: object, **kwargs: object) -> object:
+        if host is not None and str(host) not in LOCAL_HOSTS:
+            raise socket.gaierror(f"tests run without a network, and one looks up {host}")
+        return getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", local_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", local_getaddrinfo)
