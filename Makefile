@@ -18,6 +18,7 @@ F ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test test-family style quality prove bench notebooks lock clean
+.PHONY: named-family
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,9 +32,11 @@ demo: $(STAMP)  ## train a GAN on handwritten digits, minutes on a CPU
 test: $(STAMP)  ## run the whole test suite, on two processes (JOBS=2)
 	@$(PY) -m pytest -n $(JOBS) $(ARGS)
 
-test-family: $(STAMP)  ## run one family's tests and sweeps: make test-family F=dcgan
-	@test -n "$(F)" || { echo "Which family? make test-family F=NAME, NAME one of: $(FAMILIES)" >&2; exit 2; }
+test-family: named-family $(STAMP)  ## run one family's tests and sweeps: make test-family F=dcgan
 	@$(PY) -m pytest -n $(JOBS) -k "$(F)" $(ARGS)
+
+named-family:
+	@test -n "$(F)" || { echo "Which family? make test-family F=NAME, one of: $(FAMILIES)" >&2; exit 2; }
 
 style: $(STAMP)  ## format the code and mend what can be mended
 	@$(PY) -m ruff check --fix .
