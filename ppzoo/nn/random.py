@@ -46,17 +46,17 @@ _rank, _world_size = 0, 1
 
 def normal(shape: Sequence[int]) -> paddle.Tensor:
     """Draw standard-normal noise of `shape`, float32; the first axis is the batch."""
-    return paddle.to_tensor(_own_rows(_source.normal(_global(shape))), dtype="float32")
+    return _tensor(_own_rows(_source.normal(_global(shape))), "float32")
 
 
 def uniform(shape: Sequence[int]) -> paddle.Tensor:
     """Draw noise in [0, 1) of `shape`, float32; the first axis is the batch."""
-    return paddle.to_tensor(_own_rows(_source.uniform(_global(shape))), dtype="float32")
+    return _tensor(_own_rows(_source.uniform(_global(shape))), "float32")
 
 
 def randint(low: int, high: int, shape: Sequence[int]) -> paddle.Tensor:
     """Draw integers low <= i < high of `shape`, int64; the first axis is the batch."""
-    return paddle.to_tensor(_own_rows(_source.randint(low, high, _global(shape))), dtype="int64")
+    return _tensor(_own_rows(_source.randint(low, high, _global(shape))), "int64")
 
 
 def set_shard(rank: int, world_size: int) -> None:
@@ -87,3 +87,7 @@ def _own_rows(draw: Any) -> Any:
     if _world_size == 1 or draw.ndim == 0:
         return draw
     return draw[_rank::_world_size]
+
+
+def _tensor(draw: Any, dtype: str) -> paddle.Tensor:
+    return draw.astype(dtype) if isinstance(draw, paddle.Tensor) else paddle.to_tensor(draw, dtype)
