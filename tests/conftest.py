@@ -59,3 +59,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", local_connect)
     monkeypatch.setattr(socket, "getaddrinfo", local_getaddrinfo)
+
+
+@pytest.fixture(autouse=True)
+def no_data_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the datasets of the person who runs the tests out of them."""
+    monkeypatch.delenv("PPZOO_DATA", raising=False)
