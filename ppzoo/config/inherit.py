@@ -9,7 +9,7 @@ from typing import Any
 
 from ppzoo.config.problems import shown
 from ppzoo.config.schema import LENGTHS, SYNONYMS
-from ppzoo.config.tree import Node, read_yaml
+from ppzoo.config.tree import Node, read_yaml, similar_file
 from ppzoo.errors import ConfigError
 
 BASE = "_base_"
@@ -39,7 +39,7 @@ def _read(path: Path, name: str, chain: tuple[str, ...], done: dict[str, Node]) 
         chain: the files that led here.
         done: results for files that were read already.
     """
-    key = os.path.realpath(path)
+    key = _identity(path)
     if key not in done:
         root = read_yaml(path, name)
         values = _without_synonyms(root)
@@ -55,22 +55,30 @@ def _read(path: Path, name: str, chain: tuple[str, ...], done: dict[str, Node]) 
     return done[key]
 
 
+def _identity(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # no file can be called so; reading it says why
+        return str(path)
+
+
 def _names(base: Node | None) -> list[str]:
     if base is None or base.value is None:
         return []
     names = [item.value for item in base.value] if isinstance(base.value, list) else [base.value]
     if not all(isinstance(name, str) and name for name in names):
         raise ConfigError(
-            f"{base.origin} {BASE}: expected a file or a list of files, relative to this one, "
-            f"got {shown(names)}"
+            f"{base.origin} {BASE}: expected a file or a list of files, relative to this one"
         )
     return names
 
 
 def _check_base(base: Node, item: str, file: Path, chain: tuple[str, ...]) -> None:
     if not os.path.exists(file):
-        raise ConfigError(f"{base.origin} {BASE}: there is no file {str(file)!r}")
-    if os.path.realpath(file) in chain:
+        raise ConfigError(
+            f"{base.origin} {BASE}: there is no file {shown(str(file))}{similar_file(file)}"
+        )
+    if _identity(file) in chain:
         raise ConfigError(f"{base.origin} {BASE}: {item!r} inherits from this file in turn")
     if len(chain) > MAX_BASES:
         raise ConfigError(f"{base.origin} {BASE}: more than {MAX_BASES} files build on one another")

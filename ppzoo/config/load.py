@@ -241,7 +241,7 @@ class _Builder:
 
     def _translated(self, error: Mapping[str, Any]) -> Problem:
         """Return pydantic's error in our words."""
-        where = ".".join(str(key) for key in error["loc"])
+        where = ".".join(str(key) for key in error["loc"]).replace("optimizer_lr", "optimizer.lr")
         if error["type"] == "extra_forbidden":
             section, _, key = where.rpartition(".")
             text = f"unknown key{suggest_or_list(key, CLOSED.get(section, ()))}"
@@ -252,9 +252,7 @@ class _Builder:
         elif error["type"] in ("model_type", "dict_type"):
             text = f"should be a mapping, got {shown(error['input'])}"
         else:
-            message = (
-                error["msg"].replace("Input should", "should").replace("String should", "should")
-            )
+            message = error["msg"].replace("Input should", "should").replace("tuple", "list")
             text = f"{message}, got {shown(error['input'])}"
         return Problem(self._origin(where), where, text)
 

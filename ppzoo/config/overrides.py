@@ -82,7 +82,7 @@ def _assign(node: Node, override: Override, done: int) -> Node:
     if done == len(override.keys):
         return override.value
     where, key = ".".join(override.keys[:done]), override.keys[done]
-    if node.value is None and where in CLOSED:
+    if node.value is None and (where in CLOSED or where in FREE):
         node = Node({}, OVERRIDE)
     if isinstance(node.value, list):
         index = _index(node, key, where, override)
@@ -117,8 +117,9 @@ def _may_add(node: Node, override: Override, done: int) -> bool:
     where, path = ".".join(override.keys[:done]), ".".join(override.keys[: done + 1])
     is_last = done + 1 == len(override.keys)
     if where in CLOSED:
-        return override.keys[done] in CLOSED[where] and (is_last or path in CLOSED)
-    if where in FREE or path in FREE:
+        is_section = path in CLOSED or path in FREE
+        return override.keys[done] in CLOSED[where] and (is_last or is_section)
+    if where in FREE or where.rpartition(".")[0] in FREE:
         return True
     if where == "optimizer" and override.keys[done] == "lr":
         return is_last
@@ -127,6 +128,9 @@ def _may_add(node: Node, override: Override, done: int) -> bool:
 
 def _no_such_key(node: Node, override: Override, done: int) -> str:
     where, key = ".".join(override.keys[:done]), override.keys[done]
+    if key in CLOSED.get(where, ()):
+        path = f"{where}.{key}".lstrip(".")
+        return f"-o {override.text}: there is no {path} to change; set it as a whole"
     known = list(dict.fromkeys([*CLOSED.get(where, ()), *node.value]))
     hint = suggest(key, known) or _same_leaf(node, where, override) or suggest_or_list(key, known)
     return f"-o {override.text}: {where or 'the config'} has no key {key!r}{hint}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -239,7 +240,7 @@ class TrainConfig(Section):
     total_iters: Count | None = None
     output_dir: Annotated[StrictStr, BeforeValidator(_text), Field(min_length=1)] = "output_dir"
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] | None = None
-    device: Annotated[StrictStr, Field(pattern=r"^(cpu|gpu|gpu:\d+)$")] | None = None
+    device: StrictStr | None = None
     model: InstanceOf[Component]
     dataset: DatasetConfig
     lr_scheduler: InstanceOf[Component] | dict[str, Any] | None = None
@@ -262,6 +263,13 @@ class TrainConfig(Section):
     warnings: tuple[str, ...] = ()
 
     _origins: Mapping[str, Origin] = PrivateAttr(default_factory=dict)
+
+    @field_validator("device")
+    @classmethod
+    def _cpu_or_gpu(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"cpu|gpu(:\d+)?", value, re.ASCII):
+            raise ValueError(f"should be cpu, gpu or gpu:N, got {value!r}")
+        return value
 
     @field_validator("min_max")
     @classmethod

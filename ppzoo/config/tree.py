@@ -26,7 +26,7 @@ from ppzoo.registry import suggest
 
 # The largest of PaddleGAN's files has 6 kB, 400 values and 12 levels. The limits keep files that
 # were made to be expensive (aliases of aliases of aliases) from taking all time and memory.
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024
 MAX_VALUES = 20_000
 MAX_DEPTH = 40
 MAX_LITERAL = 4096
@@ -110,18 +110,14 @@ def parse_yaml(text: str, file: str | None = None) -> Node | None:
             root = YAML(typ="safe", pure=True).compose(text)
         return None if root is None else _Converter(file).convert(root, _line(root), depth=0)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark is not None else 1
-        problem = " ".join(str(error.problem or error.context or "").split())
-        if "'\\t'" in problem:
-            problem = "a tab where YAML wants spaces"
-        raise ConfigError(
-            f"{Origin(name, line if file else 0)}: not valid YAML: {problem}"
-        ) from None
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        place = Origin(name, line if file else 0)
+        raise ConfigError(f"{place}: not valid YAML: {_explained(error, line)}") from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if file else 0
+        character = f"U+{error.character:04X}"
         raise ConfigError(
-            f"{Origin(name, line)}: not a text file: it has the character {error.character!r}"
+            f"{Origin(name, line)}: not a text file: it has the control character {character}"
         ) from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply to be a config") from None
@@ -145,7 +141,7 @@ def read_yaml(path: Path, name: str) -> Node:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{name}: there is no such file{_similar_file(path)}") from None
+        raise ConfigError(f"{name}: there is no such file{similar_file(path)}") from None
     except IsADirectoryError:
         raise ConfigError(f"{name}: is a folder, expected a YAML file") from None
     except (OSError, ValueError) as error:
@@ -215,9 +211,8 @@ class _Converter:
                 continue
             key = self._scalar(key_node, origin)
             if key in own:
-                raise ConfigError(
-                    f"{origin}: the key {key!r} stands twice; the first is at {own[key].origin}"
-                )
+                first = own[key].origin
+                raise ConfigError(f"{origin}: the key {key!r} stands here again, see {first}")
             own[key] = self.convert(value_node, line, depth + 1, in_mapping=True)
         return merged | own
 
@@ -247,13 +242,22 @@ class _Converter:
             value = self.scalars.construct_object(node)
         except (ValueError, KeyError, IndexError, OverflowError):
             kind = tag.removeprefix(_TAG)
-            raise ConfigError(f"{origin}: {node.value[:60]!r} is not of type {kind}") from None
+            raise ConfigError(f"{origin}: {node.value[:60]!r} cannot be read as {kind}") from None
         if isinstance(value, int) and not _is_plain(value):
             raise ConfigError(f"{origin}: the number does not fit into 64 bits")
         return value
 
     def _origin(self, line: int) -> Origin:
         return OVERRIDE if self.file is None else Origin(self.file, line)
+
+
+def _explained(error: MarkedYAMLError, line: int) -> str:
+    problem = " ".join(str(error.problem).split())
+    if "'\\t'" in problem:
+        return "a tab where YAML wants spaces"
+    if error.context_mark is not None and error.context_mark.line + 1 != line:
+        problem += f" ({error.context}, which began in line {error.context_mark.line + 1})"
+    return problem
 
 
 def _line(node: Any) -> int:
@@ -287,9 +291,10 @@ def _is_plain_scalar(value: Any) -> bool:
     )
 
 
-def _similar_file(path: Path) -> str:
+def similar_file(path: Path) -> str:
+    """Return "; did you mean 'x.yaml'?" for a missing file, if its folder has one like it."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
+    except (OSError, ValueError):
         return ""
     return suggest(path.name, names)
