@@ -122,7 +122,9 @@ LRSCHEDULERS = Registry("learning-rate scheduler")
 
 def suggest(name: str, known: Any) -> str:
     """Return "; did you mean 'x'?" for the closest known name, or an empty text."""
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.6)
+    known = [str(k) for k in known]
+    close = [k for k in known if k.lower() == str(name).lower()]
+    close = close or difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
