@@ -16,6 +16,7 @@ import paddle
 from paddle import nn
 
 from ppzoo.errors import ConfigError
+from ppzoo.nn.modes import evaluating
 from ppzoo.registry import CRITERIONS, DISCRIMINATORS, GENERATORS, LRSCHEDULERS, OPTIMIZERS, build
 
 Batch = Mapping[str, Any]
@@ -204,21 +205,9 @@ class Model:
         for net in self.nets.values():
             net.eval()
 
-    @contextlib.contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Evaluate inside the context: no gradients, evaluation mode, then back as it was."""
-        modes = {
-            layer: layer.training
-            for net in self.nets.values()
-            for layer in net.sublayers(include_self=True)
-        }
-        self.eval()
-        try:
-            with paddle.no_grad():
-                yield
-        finally:
-            for layer, mode in modes.items():
-                layer.training = mode
+    def evaluating(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context for looking at the networks; see `ppzoo.nn.modes.evaluating`."""
+        return evaluating(*self.nets.values())
 
     @contextlib.contextmanager
     def _frozen(self, names: Sequence[str]) -> Iterator[None]:

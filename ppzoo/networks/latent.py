@@ -11,6 +11,7 @@ import paddle
 from paddle import nn
 
 from ppzoo.nn import random
+from ppzoo.nn.modes import evaluating
 
 
 class LatentGenerator(nn.Layer):
@@ -46,8 +47,10 @@ class LatentGenerator(nn.Layer):
                 than 1 trades variety for typical samples.
 
         Raises:
-            ValueError: `truncation` is out of range.
+            ValueError: `num` or `truncation` is out of range.
         """
+        if num < 1:
+            raise ValueError(f"num is {num}, expected at least 1")
         if not 0.0 < truncation <= 1.0:
             raise ValueError(f"truncation is {truncation}, expected a number in (0, 1]")
         generator = np.random.default_rng(seed)
@@ -105,15 +108,16 @@ class LatentGenerator(nn.Layer):
         latents = paddle.to_tensor(
             walks.reshape([num * steps, *self.latent_shape]).astype("float32")
         )
-        if self.n_class and (class_id is None or not isinstance(class_id, int)):
-            classes = self._classes(num, class_id)
-            class_id = [int(c) for c in classes for _ in range(steps)]
+        if self.n_class:
+            class_id = [c for c in self._classes(num, class_id) for _ in range(steps)]
         return self._decode(latents, class_id)
 
     def _classes(self, num: int, class_id: int | Sequence[int] | None) -> list[int]:
         if class_id is None:
             return [i % self.n_class for i in range(num)]
-        classes = [class_id] * num if isinstance(class_id, int) else list(class_id)
+        classes = [int(c) for c in np.ravel(class_id)]
+        if np.ndim(class_id) == 0:
+            classes *= num
         if len(classes) != num:
             raise ValueError(f"class_id has {len(classes)} entries for {num} samples")
         wrong = [c for c in classes if not 0 <= c < self.n_class]
@@ -127,16 +131,13 @@ class LatentGenerator(nn.Layer):
         if class_id is not None and not self.n_class:
             raise ValueError("class_id is given, but this generator is not conditional")
         classes = self._classes(latents.shape[0], class_id) if self.n_class else None
-        was_training, parts = self.training, []
-        self.eval()
-        with paddle.no_grad():
+        parts = []
+        with evaluating(self):
             for first in range(0, latents.shape[0], batch_size):
                 inputs = [latents[first : first + batch_size]]
                 if classes is not None:
                     inputs.append(paddle.to_tensor(classes[first : first + batch_size], "int64"))
                 parts.append(self(*inputs))
-        if was_training:
-            self.train()
         return paddle.concat(parts)
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 import paddle
 from paddle import nn
 
+from ppzoo.nn.norm import SpectralNorm
+
 InitType = Literal["normal", "xavier", "kaiming"]
 
 
@@ -24,17 +26,16 @@ def init_weights(net: nn.Layer, init_type: InitType = "normal", gain: float = 0.
         gain: the standard deviation, or the factor for `xavier`.
     """
     for layer in net.sublayers(include_self=True):
-        weight = getattr(layer, "weight", None)
-        if weight is None:
-            # A spectrally normalised layer keeps its raw weight under this name.
-            weight = getattr(layer, "weight_orig", None)
+        if isinstance(layer, SpectralNorm):
+            weight, bias = layer.weight_orig, layer.layer.bias
+        else:
+            weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
         if weight is None or weight.stop_gradient:
             continue
         if weight.ndim >= 2:
             _initializer(init_type, gain, weight)(weight)
         elif isinstance(layer, (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)):
             nn.initializer.Normal(1.0, gain)(weight)
-        bias = getattr(layer, "bias", None)
         if bias is not None and not bias.stop_gradient:
             nn.initializer.Constant(0.0)(bias)
     return net

@@ -79,7 +79,10 @@ class SpectralNorm(nn.Layer):
                 u, v = u.clone(), v.clone()
         sigma = paddle.sum(u * paddle.mv(rows, v))
         self.layer.weight = self.weight_orig / sigma
-        return self.layer(x)
+        out = self.layer(x)
+        # Not kept: the layer would have it as a buffer, and with it the graph of this call.
+        del self.layer.weight
+        return out
 
     def _as_matrix(self, weight: paddle.Tensor) -> paddle.Tensor:
         order = [self._dim] + [axis for axis in range(weight.ndim) if axis != self._dim]

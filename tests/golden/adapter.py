@@ -21,6 +21,7 @@ from ppzoo.gan.gan import GANModel
 from ppzoo.losses.gan import GradientPenalty
 from ppzoo.model import Model
 from ppzoo.nn import random
+from ppzoo.nn.norm import SpectralNorm
 
 _ROW = re.compile(r"^\| `([a-z-]+)` \|", re.MULTILINE)
 DEVIATIONS = frozenset(_ROW.findall(Path(__file__).with_name("DEVIATIONS.md").read_text("utf-8")))
@@ -145,7 +146,12 @@ def _restore_adversarial(model: AdversarialModel, cfg: Mapping[str, Any]) -> Non
         model.score = lambda images, classes: model.nets.netD(images, *classes)
     if "hinge-without-margin" in DEVIATIONS:
         plain = criterion.forward
-        criterion.forward = lambda *args, is_updating_D=None, **kw: plain(*args, **kw)  # noqa: N803
+        criterion.forward = lambda *args, is_updating_D=None, **kw: plain(*args, **kw)
+    if "power-iteration-kept" in DEVIATIONS:
+        for net in model.nets.values():
+            for layer in net.sublayers(include_self=True):
+                if isinstance(layer, SpectralNorm):
+                    _forget_power_iteration(layer)
     if isinstance(model, GANModel):
         if "no-penalty-in-wgangp" in DEVIATIONS and "gp_criterion" not in cfg:
             model.gp_criterion = None
@@ -157,8 +163,22 @@ def _restore_adversarial(model: AdversarialModel, cfg: Mapping[str, Any]) -> Non
 
 @paddle.no_grad()
 def _clip_everything(model: GANModel) -> None:
-    for parameter in model.nets.netD.parameters():
-        parameter.set_value(parameter.clip(-model.clip_limit, model.clip_limit))
+    # PaddleGAN's spectral-norm vectors are parameters, so it clips them as well.
+    for array in model.nets.netD.state_dict().values():
+        array.set_value(array.clip(-model.clip_limit, model.clip_limit))
+
+
+def _forget_power_iteration(layer: SpectralNorm) -> None:
+    inner, vectors = layer.layer, layer.spectral_norm
+    # Paddle's layer, whose gradient differs from that of the quotient that it computes.
+    paddles = paddle.nn.SpectralNorm(layer.weight_orig.shape, dim=0, power_iters=1, eps=1e-12)
+
+    def run(x: paddle.Tensor) -> paddle.Tensor:
+        paddles.set_state_dict(vectors.state_dict())
+        inner.weight = paddles(layer.weight_orig)
+        return inner(x)
+
+    layer.forward = run
 
 
 def _draw_pictures_in_training(model: GANModel, params: Mapping[str, Any]) -> None:
