@@ -105,6 +105,8 @@ def test_test_folders_mirror_the_package() -> None:
     wrong = [f for f in folders if not (ROOT / "ppzoo" / f.relative_to(ROOT / "tests")).is_dir()]
     assert folders
     assert not wrong
+    # As packages, so that tests/gan/test_gan.py and tests/losses/test_gan.py are two modules.
+    assert not [name_of(f) for f in folders if not (f / "__init__.py").is_file()]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
