@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from paddle.optimizer.lr import LRScheduler, MultiStepDecay
 
+from ppzoo.errors import ConfigError
 from ppzoo.registry import LRSCHEDULERS
 
 LRSCHEDULERS.register(MultiStepDecay)
@@ -73,8 +74,8 @@ class CosineAnnealingRestartLR(LRScheduler):
         eta_min: the rate at the end of a period.
 
     Raises:
-        ValueError: `periods` and `restart_weights` differ in length, or, at a step, the last
-            period is over.
+        ValueError: `periods` and `restart_weights` differ in length.
+        ConfigError: at a step, the last period is over.
     """
 
     def __init__(
@@ -97,9 +98,9 @@ class CosineAnnealingRestartLR(LRScheduler):
         """Return the rate of the current iteration."""
         index = bisect.bisect_left(self.ends, self.last_epoch)
         if index == len(self.ends):
-            raise ValueError(
-                f"iteration {self.last_epoch} is past the last period, which ends at "
-                f"{self.ends[-1]}: lengthen 'periods' or shorten the run"
+            raise ConfigError(
+                f"lr_scheduler.periods: iteration {self.last_epoch} is past the last period, which "
+                f"ends at {self.ends[-1]}: lengthen the periods or shorten the run"
             )
         position = (self.last_epoch - (self.ends[index] - self.periods[index])) / self.periods[
             index
