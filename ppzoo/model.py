@@ -41,9 +41,11 @@ class Nets(dict[str, nn.Layer]):
 class Precision:
     """How forward passes and gradients are computed.
 
+    On a CPU Paddle computes in float32 whatever the level.
+
     Args:
         level: `O0` full float32, `O1` mixed precision by operator, `O2` nearly all low precision.
-        dtype: the low precision, `float16` on GPUs, `bfloat16` on CPUs.
+        dtype: the low precision.
     """
 
     level: Literal["O0", "O1", "O2"] = "O0"
