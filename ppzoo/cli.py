@@ -7,7 +7,9 @@ A user's mistake is one sentence and exit code 2, never a traceback.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +36,7 @@ REGISTRIES = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `ppzoo SUBCOMMAND ...` and return the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="ppzoo", description=ppzoo.__doc__)
     parser.add_argument("--version", action="version", version=f"ppzoo {ppzoo.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -48,11 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     predict = commands.add_parser("predict", help="use a trained model")
     families = predict.add_subparsers(dest="name", required=True, metavar="MODEL")
-    for name, module_name in PREDICTORS.items():
+    # These import Paddle, which takes seconds that the other commands need not wait.
+    for name, module_name in PREDICTORS.items() if argv[:1] == ["predict"] else ():
         module = importlib.import_module(module_name)
         family = families.add_parser(name, help=(module.__doc__ or "").splitlines()[0])
         module.add_arguments(family)
-        family.set_defaults(call=module.run)
+        family.set_defaults(call=functools.partial(_predict, module.run))
 
     listing = commands.add_parser("list", help="list what configs can name")
     listing.add_argument("kind", nargs="?", choices=[*REGISTRIES, "configs"], help="one kind only")
@@ -88,7 +92,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--evaluate-only", action="store_true", help="compute the metrics and exit")
     add("--seed", type=int, help="repeat a run bit for bit (on CPU)")
     add("--amp", action="store_true", help="mixed precision")
-    add("--amp_level", choices=["O1", "O2"], default="O1", help="how mixed, with --amp")
+    add("--amp_level", choices=["O1", "O2"], help="how mixed, with --amp; O1 by default")
     add(
         "-p",
         "--profiler_options",
@@ -109,6 +113,9 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # such as `... --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         if error.filename is None:
             raise
@@ -120,32 +127,36 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from ppzoo.config import check_config, load_config
+    from ppzoo.config import load_config
 
     if not args.config_file:
         raise ConfigError("-c FILE is missing: name the YAML that describes the run")
-    config = load_config(args.config_file, [*_flags_as_overrides(args), *args.opt])
+    if args.load and args.resume:
+        raise ConfigError("--load and --resume contradict each other: a run starts, or it goes on")
+    if args.amp_level and not args.amp:
+        print("warning: --amp_level has no effect without --amp", file=sys.stderr)
+    config = load_config(args.config_file, [*_flags_as_overrides(args), *args.opt], check=True)
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if args.dry_run:
-        check_config(config)
         print(config.to_yaml(), end="")
         return 0
 
-    # Only now: a config that cannot be read is told without waiting for Paddle.
+    from ppzoo.engine.logs import setup_logging
     from ppzoo.engine.profiler import Profiler
-    from ppzoo.engine.trainer import Trainer, setup_logging
+    from ppzoo.engine.trainer import Trainer
 
-    setup_logging()
     callbacks = [Profiler.from_text(args.profiler_options)] if args.profiler_options else []
-    trainer = Trainer(config, amp_level=args.amp_level if args.amp else "O0", callbacks=callbacks)
+    amp_level = (args.amp_level or "O1") if args.amp else "O0"
+    trainer = Trainer(config, amp_level=amp_level, callbacks=callbacks)
+    setup_logging(console=trainer.world.is_main)
     if trainer.world.is_main:
         print(runtime.describe())
     if args.evaluate_only:
         weights = args.load or args.resume
         if weights is None:
             raise ConfigError("evaluating needs weights: give them with --load FILE")
-        trainer.load(weights)
+        trainer.load(weights, prefer_ema=True)
         trainer.evaluate()
         return 0
     if args.load:
@@ -155,7 +166,14 @@ def _train(args: argparse.Namespace) -> int:
     trainer.fit()
     if trainer.world.is_main:
         _summarise(trainer)
-    return 128 + trainer.interrupted if trainer.interrupted else 0
+    return 0 if trainer.interrupted is None else 128 + trainer.interrupted
+
+
+def _predict(
+    run: Callable[[argparse.Namespace], dict[str, Path]], args: argparse.Namespace
+) -> None:
+    for kind, path in run(args).items():
+        print(f"{kind}: {path}")
 
 
 def _flags_as_overrides(args: argparse.Namespace) -> list[str]:
@@ -168,23 +186,21 @@ def _flags_as_overrides(args: argparse.Namespace) -> list[str]:
 
 def _summarise(trainer: Any) -> None:
     """Say what came out and where it is."""
+    from ppzoo.engine.callbacks import drawn_pictures
+
     print()
     for name, value in trainer.metrics.items():
         print(f"{name}: {value:.4g}")
-    pictures = sorted((trainer.run_dir / "visual_train").glob("iter*.png"))
+    pictures = drawn_pictures(trainer.run_dir)
     film = trainer.run_dir / "training.gif"
     if pictures:
-        print(f"pictures: {pictures[-1] if len(pictures) == 1 else _first_of_last(pictures)}")
+        moment = pictures[-1].name.partition("_")[0]
+        print(f"pictures: {next(path for path in pictures if path.name.startswith(moment + '_'))}")
     if film.is_file():
         print(f"film of the training: {film}")
     print(f"run folder: {trainer.run_dir}")
     if trainer.config.enable_visualdl:
         print(f"curves: visualdl --logdir {trainer.run_dir}")
-
-
-def _first_of_last(pictures: list[Path]) -> Path:
-    moment = pictures[-1].name.split("_")[0]
-    return next(path for path in pictures if path.name.startswith(moment))
 
 
 def _list(args: argparse.Namespace) -> int:

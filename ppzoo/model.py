@@ -207,9 +207,14 @@ class Model:
         for net in self.nets.values():
             net.eval()
 
-    def evaluating(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context for looking at the networks; see `ppzoo.nn.modes.evaluating`."""
-        return evaluating(*self.nets.values())
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Look at the networks inside the context; see `ppzoo.nn.modes.evaluating`."""
+        # Weights in low precision cannot meet float32 inputs without; others are exact without.
+        low = self.precision.level == "O2"
+        autocast = self.precision.autocast() if low else contextlib.nullcontext()
+        with evaluating(*self.nets.values()), autocast:
+            yield
 
     @contextlib.contextmanager
     def _frozen(self, names: Sequence[str]) -> Iterator[None]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predictors: trained networks to use. They take paths or arrays and write only where told."""
 
-# What `ppzoo predict NAME` runs: a module with `add_arguments(parser)` and `run(args)`.
+# What `ppzoo predict NAME` runs: a module with `add_arguments(parser)`, and `run(args)`, which
+# returns the paths of what it wrote, by kind.
 PREDICTORS = {
     "dcgan": "ppzoo.apps.gan",
     "lsgan": "ppzoo.apps.gan",

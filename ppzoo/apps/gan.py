@@ -97,21 +97,28 @@ def infer_generator(
     Raises:
         WeightsError: the names are of no generator of this family.
     """
-    if "conv_blocks.6.weight" in arrays and "l1.0.weight" in arrays:
-        inputs, units = arrays["l1.0.weight"].shape
-        output_nc, ngf = arrays["conv_blocks.9.weight"].shape[:2]
+    shapes = {key: array.shape for key, array in arrays.items()}
+    linear, conv = shapes.get("l1.0.weight", ()), shapes.get("conv_blocks.9.weight", ())
+    if len(linear) == 2 and len(conv) == 4 and conv[1]:
+        inputs, units = linear
+        output_nc, ngf = conv[:2]
+        if not 0 <= n_class < inputs:
+            raise WeightsError(
+                f"{source}: the generator takes {inputs} values, which cannot be a latent and one "
+                f"of {n_class} classes"
+            )
         spec: dict[str, Any] = {
             "name": "DeepConvGenerator",
-            "latent_dim": int(inputs) - n_class,
-            "output_nc": int(output_nc),
+            "latent_dim": inputs - n_class,
+            "output_nc": output_nc,
             "size": 4 * round((units / (2 * ngf)) ** 0.5),
-            "ngf": int(ngf),
+            "ngf": ngf,
         }
         if n_class:
             spec |= {"name": "ConditionalDeepConvGenerator", "n_class": n_class}
         return spec
-    first, last = arrays.get("model.0.weight"), arrays.get("model.12.weight")
-    if first is not None and last is not None and last.ndim == 4:
+    first, last = shapes.get("model.0.weight", ()), shapes.get("model.12.weight", ())
+    if len(first) == len(last) == 4:
         norm_type = "none"
         if "model.1._mean" in arrays:
             norm_type = "batch"
@@ -119,10 +126,10 @@ def infer_generator(
             norm_type = "instance"
         return {
             "name": "DCGenerator",
-            "input_nz": int(first.shape[0]),
-            "input_nc": int(last.shape[1]),
-            "output_nc": int(last.shape[1]),
-            "ngf": int(last.shape[0]),
+            "input_nz": first[0],
+            "input_nc": last[1],
+            "output_nc": last[1],
+            "ngf": last[0],
             "norm_type": norm_type,
         }
     raise WeightsError(
@@ -137,15 +144,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-c", "--config", metavar="FILE", help="YAML of the training, default: beside the weights"
     )
-    parser.add_argument("--num", type=int, default=64, help="pictures to draw, or walks")
+    parser.add_argument("--num", type=int, default=64, help="pictures to draw")
     parser.add_argument("--seed", type=int, default=0, help="which pictures")
     parser.add_argument(
         "--truncation", type=float, default=1.0, help="1 for variety, towards 0 for typical ones"
     )
     parser.add_argument(
-        "--interpolate", action="store_true", help="walk between pictures, one walk a row"
+        "--interpolate", action="store_true", help="walk from picture to picture, a walk a row"
     )
-    parser.add_argument("--steps", type=int, default=8, help="pictures a walk")
+    parser.add_argument("--steps", type=int, default=8, help="pictures a walk, with --interpolate")
     parser.add_argument("--class-id", type=int, help="draw this class only (conditional GANs)")
     parser.add_argument(
         "--n-class", type=int, help="classes of a conditional GAN whose config is missing"
@@ -155,29 +162,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, gpu or gpu:N")
 
 
-def run(args: argparse.Namespace) -> None:
-    """Draw a grid of samples, or walks and a film of them, and say where they are."""
-    if args.num < 1:
-        raise UserError(f"--num is {args.num}, expected at least 1")
+def run(args: argparse.Namespace) -> dict[str, Path]:
+    """Draw a grid of samples, or walks and a film of them, and return where they are, by kind.
+
+    Raises:
+        UserError: an option is out of range, the weights cannot be used, a file not be written.
+    """
     n_class = args.n_class if args.n_class is not None else 10 * (args.name == "cgan")
-    predictor = GANPredictor(args.weights, args.config, n_class, args.device)
-    options = {"seed": args.seed, "truncation": args.truncation, "class_id": args.class_id}
     output = Path(args.output)
-    if args.interpolate:
-        num = min(args.num, 8)
-        walks = predictor.interpolate(num, args.steps, **options)
-        pictures, nrow = walks.reshape([-1, *walks.shape[2:]]), args.steps
-        upscale = max(1, 64 // pictures.shape[1])
+    film = output.with_suffix(".gif")
+    if args.interpolate and output == film:
+        raise UserError(
+            f"--output is {output}, the film's name: name the grid's file, such as .png"
+        )
+    predictor = GANPredictor(args.weights, args.config, n_class, args.device)
+    try:
+        walks, pictures = _draw(predictor, args)
+    except ValueError as error:  # what the generator says of an option, by the option's name
+        raise UserError(str(error)) from error
+    written: dict[str, Path] = {}
+    upscale = max(1, 64 // pictures.shape[1])
+    if walks is not None:
         # There and back again, all walks side by side, so that the film has no jump.
-        there = [image_grid(step, nrow=num, upscale=upscale) for step in walks.swapaxes(0, 1)]
-        film = output.with_suffix(".gif")
+        there = [image_grid(s, nrow=len(walks), upscale=upscale) for s in walks.swapaxes(0, 1)]
         write_gif(film, [*there, *there[-2:0:-1]], fps=8)
-        print(f"film: {film}")
-    else:
-        pictures, nrow = predictor.sample(args.num, **options), 8
-    write_image(output, image_grid(pictures, nrow=nrow, upscale=max(1, 64 // pictures.shape[1])))
-    print(f"grid: {output}")
+        written["film"] = film
+    nrow = 8 if walks is None else args.steps
+    write_image(output, image_grid(pictures, nrow=nrow, upscale=upscale))
+    written["grid"] = output
     if args.separate:
+        written["pictures"] = Path(args.separate)
         for i, picture in enumerate(pictures):
-            write_image(Path(args.separate) / f"{i:05d}.png", picture)
-        print(f"pictures: {args.separate}")
+            write_image(written["pictures"] / f"{i:05d}.png", picture)
+    return written
+
+
+def _draw(
+    predictor: GANPredictor, args: argparse.Namespace
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Return walks [num, steps, H, W, 3], if they are asked for, and all pictures [N, H, W, 3]."""
+    options = {"seed": args.seed, "truncation": args.truncation, "class_id": args.class_id}
+    if not args.interpolate:
+        return None, predictor.sample(args.num, **options)
+    num = args.num if args.num < 1 else max(1, args.num // max(1, args.steps))
+    walks = predictor.interpolate(num, args.steps, **options)
+    return walks, walks.reshape([-1, *walks.shape[2:]])

@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import imageio.v3 as imageio
 import numpy as np
 import paddle
 from tqdm import tqdm
 
+from ppzoo.engine.checkpoint import DIVERGED
 from ppzoo.errors import TrainingError
 from ppzoo.media.image import image_grid, to_uint8_images, write_gif, write_image
 from ppzoo.model import Logs
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Something that a trainer calls while it trains; each method may be left out."""
+    """Something that a trainer calls while it trains; a subclass has what it needs of this.
+
+    Attributes:
+        is_aside: whether its time counts as a break, and not into `batch_cost` and images/s.
+    """
+
+    is_aside: ClassVar[bool] = False
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Before the first step."""
@@ -36,8 +43,23 @@ class Callback:
     def on_epoch_end(self, trainer: Trainer) -> None:
         """After the last step of an epoch, and after `on_step_end`."""
 
+    def on_log(self, trainer: Trainer) -> None:
+        """After a log line, which shows `trainer.losses`."""
+
+    def on_visuals(self, trainer: Trainer, grids: dict[str, np.ndarray]) -> None:
+        """After pictures of the training were drawn, uint8 [H, W, 3] by label."""
+
+    def on_metrics(self, trainer: Trainer, metrics: dict[str, float]) -> None:
+        """After an evaluation."""
+
+    def before_save(self, trainer: Trainer) -> None:
+        """Before a snapshot, which an exception prevents."""
+
     def on_fit_end(self, trainer: Trainer) -> None:
-        """After the last step of a run that ended well or was interrupted."""
+        """After the last step, also where an error or a signal made it the last; to close things.
+
+        Called in the reverse order, for those whose `on_fit_start` succeeded.
+        """
 
 
 class Log(Callback):
@@ -53,7 +75,6 @@ class Log(Callback):
     def __init__(self, interval: int, batch_size: int) -> None:
         self.interval, self.batch_size = interval, batch_size
         self._pending: list[tuple[int, Logs]] = []
-        self._latest: dict[str, float] = {}
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Start the clock."""
@@ -67,18 +88,22 @@ class Log(Callback):
         if trainer.iteration % self.interval == 0 or trainer.iteration == trainer.total_iterations:
             self._write_line(trainer)
 
-    def check(self) -> None:
+    def before_save(self, trainer: Trainer) -> None:
         """Look at the losses since the last look.
 
         Raises:
             TrainingError: one of them is not finite.
         """
-        self._latest |= _latest_finite(self._pending)
+        latest, diverged = _latest(self._pending)
         self._pending.clear()
+        # All processes stop, or none: a single one would leave the others waiting for it.
+        for message in filter(None, trainer.world.gather(diverged)):
+            raise TrainingError(message)
+        trainer.unreported |= trainer.world.mean(latest)
 
     def _write_line(self, trainer: Trainer) -> None:
-        self.check()
-        losses, self._latest = self._latest, {}
+        self.before_save(trainer)
+        trainer.losses, trainer.unreported = trainer.unreported, {}
         now = time.perf_counter()
         steps = trainer.iteration - self._last_iteration
         aside = trainer.aside_time - self._last_aside
@@ -88,7 +113,6 @@ class Log(Callback):
         self._last_reading, self._last_aside = trainer.reading_time, trainer.aside_time
         per_step = (now - self._started) / (trainer.iteration - self._first_iteration)
         left = (trainer.total_iterations - trainer.iteration) * per_step
-        trainer.losses = trainer.world.mean(losses)
         trainer.images_per_second = self.batch_size / batch_cost
         values = " ".join(f"{name}: {value:.3f}" for name, value in trainer.losses.items())
         trainer.log(
@@ -134,10 +158,15 @@ class Visuals(Callback):
     Args:
         interval: steps between pictures.
         min_max: range of values that the pictures' tensors have.
+        image_num: how many pictures of each label, None for all.
     """
 
-    def __init__(self, interval: int, min_max: tuple[float, float]) -> None:
-        self.interval, self.min_max = interval, min_max
+    is_aside = True
+
+    def __init__(
+        self, interval: int, min_max: tuple[float, float], image_num: int | None = None
+    ) -> None:
+        self.interval, self.min_max, self.image_num = interval, min_max, image_num
         self.grids: dict[str, np.ndarray] = {}
 
     def on_step_end(self, trainer: Trainer, logs: Logs) -> None:
@@ -151,7 +180,7 @@ class Visuals(Callback):
             visuals = trainer.model.visuals(trainer.batch)
         self.grids = {}
         for label, images in visuals.items():
-            pictures = to_uint8_images(images, self.min_max)
+            pictures = to_uint8_images(images[: self.image_num], self.min_max)
             # Small pictures are enlarged, so that a grid of digits can be seen on a screen.
             upscale = max(1, 64 // pictures.shape[1])
             self.grids[label] = image_grid(pictures, nrow=8, upscale=upscale)
@@ -162,7 +191,7 @@ class Visuals(Callback):
     def on_fit_end(self, trainer: Trainer) -> None:
         """Make a film of the first label's pictures."""
         for label in list(self.grids)[:1]:
-            frames = sorted((trainer.run_dir / "visual_train").glob(f"iter*_{label}.png"))
+            frames = drawn_pictures(trainer.run_dir, label)
             if len(frames) > 1:
                 write_gif(trainer.run_dir / "training.gif", _film(frames), fps=8)
 
@@ -202,23 +231,6 @@ class VisualDL(Callback):
             self._writer.add_scalar(tag, value, step)
 
 
-class Validate(Callback):
-    """Evaluate every `interval` steps, and once more at the end of a run.
-
-    Args:
-        interval: steps between evaluations.
-    """
-
-    def __init__(self, interval: int) -> None:
-        self.interval = interval
-
-    def on_step_end(self, trainer: Trainer, logs: Logs) -> None:
-        """Evaluate when it is due."""
-        at_end = trainer.iteration == trainer.total_iterations
-        if at_end or (self.interval > 0 and trainer.iteration % self.interval == 0):
-            trainer.emit("on_metrics", trainer.evaluate())
-
-
 class Snapshot(Callback):
     """Save every `interval` epochs, or steps where a run is counted in steps, and at the end.
 
@@ -227,38 +239,59 @@ class Snapshot(Callback):
         by_epoch: which of the two.
     """
 
+    is_aside = True
+
     def __init__(self, interval: int, by_epoch: bool) -> None:
         self.interval, self.by_epoch = interval, by_epoch
 
     def on_step_end(self, trainer: Trainer, logs: Logs) -> None:
-        """Save when a step count says so."""
-        if not self.by_epoch and (
-            trainer.iteration % self.interval == 0 or trainer.iteration == trainer.total_iterations
-        ):
-            trainer.save(f"iter_{trainer.iteration}")
-
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        """Save when an epoch count says so."""
-        at_end = trainer.iteration == trainer.total_iterations
-        if self.by_epoch and (at_end or trainer.epoch % self.interval == 0):
-            trainer.save(f"epoch_{trainer.epoch}")
+        """Save when it is due."""
+        steps = self.interval * (trainer.iterations_per_epoch if self.by_epoch else 1)
+        if trainer.iteration % steps == 0 or trainer.iteration == trainer.total_iterations:
+            trainer.save(f"epoch_{trainer.epoch}" if self.by_epoch else f"iter_{trainer.iteration}")
 
 
-def _latest_finite(pending: Sequence[tuple[int, Logs]]) -> dict[str, float]:
+class Validate(Callback):
+    """Evaluate every `interval` steps, and once more at the end of a run.
+
+    Args:
+        interval: steps between evaluations.
+    """
+
+    is_aside = True
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+
+    def on_step_end(self, trainer: Trainer, logs: Logs) -> None:
+        """Evaluate when it is due."""
+        if trainer.iteration % self.interval == 0 or trainer.iteration == trainer.total_iterations:
+            trainer.emit("on_metrics", trainer.evaluate())
+
+
+def drawn_pictures(run_dir: Path, label: str = "*") -> list[Path]:
+    """Return the pictures that `Visuals` has drawn in a run folder, the oldest first."""
+
+    def moment(path: Path) -> int:
+        return int(path.name.removeprefix("iter").partition("_")[0])
+
+    found = (run_dir / "visual_train").glob(f"iter*_{label}.png")
+    return sorted(found, key=moment)
+
+
+def _latest(pending: Sequence[tuple[int, Logs]]) -> tuple[dict[str, float], str | None]:
+    """Return the last value of each loss, and a sentence about the first that is not finite."""
     latest: dict[str, float] = {}
+    first, diverged = math.inf, None
     for name in dict.fromkeys(name for _, logs in pending for name in logs):
         steps = [(iteration, logs[name]) for iteration, logs in pending if name in logs]
         values = paddle.stack([value.astype("float32").reshape([]) for _, value in steps]).numpy()
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if wrong.size:
-            iteration, value = steps[wrong[0]][0], float(values[wrong[0]])
-            raise TrainingError(
-                f"{name} became {'nan' if math.isnan(value) else value} at iteration {iteration}: "
-                "the run has diverged and stops; lower lr_scheduler.learning_rate, or resume from "
-                "the last checkpoint"
-            )
         latest[name] = float(values[-1])
-    return latest
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if wrong.size and steps[wrong[0]][0] < first:
+            first = steps[wrong[0]][0]
+            diverged = f"{name} became {values[wrong[0]]} at iteration {first}: {DIVERGED}"
+    return latest, diverged
 
 
 def _position(trainer: Trainer) -> str:

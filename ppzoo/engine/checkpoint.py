@@ -23,17 +23,37 @@ import paddle
 
 from ppzoo import __version__
 from ppzoo.engine.ema import EMA
-from ppzoo.errors import ConfigError, WeightsError
+from ppzoo.errors import ConfigError, TrainingError, WeightsError
 from ppzoo.model import Model
-from ppzoo.weights import load_state, read, write_pdparams
+from ppzoo.weights import load_state, match_state, read, select_net, write_pdparams
 
 FORMAT = 1
-# Options that a resumed run may change: where it runs, how long, and what it writes. Batch size,
-# networks, losses, data, schedules and the seed may not.
+SUFFIX = "_checkpoint.pdparams"
+DIVERGED = (
+    "the run has diverged and stops; lower lr_scheduler.learning_rate and start again, perhaps "
+    "from the last snapshot with --load"
+)
+# What a checkpoint says about a run, besides networks and optimizers.
+_PROGRESS: dict[str, type] = {
+    "iteration": int,
+    "seed": int,
+    "precision": str,
+    "world_size": int,
+    "samples": int,
+    "unreported": dict,
+    "config": dict,
+    "parameter_names": dict,
+    "schedules": dict,
+    "scalers": dict,
+    "extra": dict,
+}
+_OURS = re.compile(r"(epoch|iter)_\d+" + re.escape(SUFFIX))
+# Options that a resumed run may change: where it runs and what it writes. Batch size, networks,
+# losses, data, schedules and the seed may not.
 _FREE_OPTIONS = re.compile(
-    r"^(epochs|total_iters|output_dir|device|enable_visualdl|image_num|max_eval_steps|export_model"
-    r"|log_config|snapshot_config|validate|validation|dataset\.test|min_max|find_unused_parameters"
-    r"|dataset\.train\.(num_workers|use_shared_memory)|path|name|warnings)\b"
+    r"(output_dir|device|enable_visualdl|image_num|max_eval_steps|export_model|log_config|min_max"
+    r"|snapshot_config|validate|find_unused_parameters|dataset\.test"
+    r"|dataset\.train\.(num_workers|use_shared_memory))\b"
 )
 
 
@@ -42,8 +62,8 @@ def save(
 ) -> tuple[Path, Path]:
     """Write a snapshot and return the paths of its weights and of its checkpoint.
 
-    Each file is written whole or not at all. Older checkpoints in the folder are removed once the
-    new one is on disk; weights stay.
+    Each file is written whole or not at all. Older checkpoints of the run are removed once the new
+    one is on disk; weights stay.
 
     Args:
         folder: the run folder.
@@ -53,9 +73,11 @@ def save(
         progress: what else a resumed run needs: iteration, seed, config...
 
     Raises:
+        TrainingError: a weight is not finite; nothing is written.
         UserError: the disk is full or the folder cannot be written.
     """
     weights = {name: _arrays(net.state_dict()) for name, net in model.nets.items()}
+    _refuse_diverged(weights, progress["iteration"])
     if ema is not None:
         weights |= {f"{name}_ema": _arrays(state) for name, state in ema.shadow.items()}
     content: dict[str, Any] = dict(weights)
@@ -71,12 +93,12 @@ def save(
         **progress,
     }
     weight_path = folder / f"{stem}_weight.pdparams"
-    checkpoint_path = folder / f"{stem}_checkpoint.pdparams"
+    checkpoint_path = folder / f"{stem}{SUFFIX}"
     write_pdparams(weight_path, weights)
     write_pdparams(checkpoint_path, content)
-    for old in folder.glob("*_checkpoint.pdparams"):
-        if old != checkpoint_path:
-            old.unlink()
+    for old in folder.glob(f"*{SUFFIX}"):
+        if old != checkpoint_path and _OURS.fullmatch(old.name):
+            old.unlink(missing_ok=True)
     return weight_path, checkpoint_path
 
 
@@ -98,6 +120,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} has checkpoint format {ours.get('format')}, this ppzoo ({__version__}) reads "
             f"format {FORMAT}: use the version that wrote it, {ours.get('version')}"
         )
+    for key, kind in _PROGRESS.items():
+        if type(ours.get(key)) is not kind:
+            raise WeightsError(f"{path} is damaged: its training state has no valid {key!r}")
     return content
 
 
@@ -105,69 +130,95 @@ def restore(content: Mapping[str, Any], model: Model, ema: EMA | None, source: P
     """Put the state of a checkpoint into a model that is set up for training.
 
     Raises:
-        WeightsError: networks or optimizers differ from those of the checkpoint; then nothing of
-            the model has changed.
+        WeightsError: networks or optimizers differ from those of the checkpoint; then the networks
+            have not changed.
     """
-    for name in (*model.nets, *model.optimizers):
-        if name not in content:
-            raise WeightsError(f"{source} has no entry {name!r}: it belongs to another model")
-    for name, net in model.nets.items():
-        load_state(net, content[name], f"{source} ({name})")
     ours = content["ppzoo"]
+    averages = {} if ema is None else {f"{name}_ema": state for name, state in ema.shadow.items()}
+    for known, names in (
+        (content, (*model.nets, *model.optimizers, *averages)),
+        (ours["schedules"], model.lr_schedulers),
+        (ours["scalers"], model.scalers),
+    ):
+        for name in names:
+            if not isinstance(known.get(name), Mapping):
+                raise WeightsError(f"{source} has no entry {name!r}: it belongs to another model")
+    expected = [(name, net.state_dict()) for name, net in model.nets.items()]
+    matched = [
+        (state, match_state(state, content[name], f"{source} ({name})"))
+        for name, state in (*expected, *averages.items())
+    ]
+    for name, optim in model.optimizers.items():
+        try:
+            optim.set_state_dict(_renamed(content[name], ours["parameter_names"], model))
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"{source}: the state of {name} does not fit its networks ({error})"
+            ) from error
     for name, scheduler in model.lr_schedulers.items():
         scheduler.set_state_dict(ours["schedules"][name])
-    for name, optim in model.optimizers.items():
-        optim.set_state_dict(_renamed(content[name], ours["parameter_names"], model))
     for name, scaler in model.scalers.items():
         scaler.load_state_dict(ours["scalers"][name])
     model.load_extra_state(ours["extra"])
-    if ema is not None:
-        for name, state in ema.shadow.items():
-            for key, value in state.items():
-                value.set_value(content[f"{name}_ema"][key])
+    for state, arrays in matched:
+        for key, value in state.items():
+            value.set_value(arrays[key])
 
 
-def load_weights(path: Path, model: Model) -> list[str]:
+def load_weights(path: Path, model: Model, *, prefer_ema: bool = False) -> list[str]:
     """Start a model from the weights in a file, ours or PaddleGAN's.
 
     Args:
         path: `{net: {parameter: array}}`, or `{parameter: array}` for a model of one network.
         model: its networks are changed.
+        prefer_ema: take the averaged weights, where the file has them.
 
     Returns:
         The networks that the file does not have; they keep their weights.
 
     Raises:
-        WeightsError: no network of the model is in the file, or one does not fit.
+        WeightsError: no network of the model is in the file, or one does not fit; then none has
+            changed.
     """
     content = read(path)
-    found = [name for name in model.nets if isinstance(content.get(name), dict)]
-    flat = content and all(isinstance(value, np.ndarray) for value in content.values())
-    if flat and len(model.nets) == 1:
-        found, content = list(model.nets), dict.fromkeys(model.nets, content)
-    if not found:
+    present = [name for name in model.nets if isinstance(content.get(name), Mapping)]
+    if len(model.nets) == 1:
+        present = list(model.nets)  # a file of one network need not name it
+    if not present:
         raise WeightsError(
             f"{path} has none of the networks {', '.join(model.nets)} of this model; its entries "
             f"are {', '.join(map(str, list(content)[:6]))}"
         )
-    for name in found:
-        load_state(model.nets[name], content[name], f"{path} ({name})")
+    found = {name: select_net(content, name, path, prefer_ema=prefer_ema) for name in present}
+    for name, arrays in found.items():
+        match_state(model.nets[name], arrays, f"{path} ({name})")
+    for name, arrays in found.items():
+        load_state(model.nets[name], arrays, f"{path} ({name})")
     return [name for name in model.nets if name not in found]
 
 
-def differing_options(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:
-    """Return what makes two configs different runs, such as `model.generator.ngf: 64 -> 32`."""
-    lines = []
-    for key in dict.fromkeys([*old, *new]):
-        path = f"{where}{key}"
-        before, after = old.get(key), new.get(key)
-        if _FREE_OPTIONS.match(path) or before == after:
-            continue
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            lines += differing_options(before, after, f"{path}.")
-        else:
-            lines.append(f"{path}: {before} -> {after}")
-    return lines
+def differing_options(old: Any, new: Any, where: str = "") -> list[str]:
+    """Return what makes two configs different runs, such as `model.generator.ngf: 64 -> 32`.
+
+    Args:
+        old: a config as a mapping, or a part of one.
+        new: what is compared with it.
+        where: the dotted path of that part.
+    """
+    if old == new or _FREE_OPTIONS.match(where):
+        return []
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        pairs = {key: (old.get(key), new.get(key)) for key in (*old, *new)}
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = dict(enumerate(zip(old, new, strict=True)))
+    else:
+        return [f"{where}: {old} -> {new}"]
+    prefix = f"{where}." if where else ""
+    return [
+        line
+        for key, (before, after) in pairs.items()
+        for line in differing_options(before, after, f"{prefix}{key}")
+    ]
 
 
 def refuse_changes(content: Mapping[str, Any], progress: Mapping[str, Any], source: Path) -> None:
@@ -177,19 +228,34 @@ def refuse_changes(content: Mapping[str, Any], progress: Mapping[str, Any], sour
         ConfigError: options that matter differ; lists them.
     """
     ours = content["ppzoo"]
-    changes = differing_options(ours["config"], progress["config"])
+    old, new = dict(ours["config"]), dict(progress["config"])
+    for config in (old, new):
+        config.pop("seed", None)  # the seed itself is compared below, wherever it came from
+        # A run may become longer, but schedules depend on what it is counted in.
+        config["counted in"] = "epochs" if config.pop("epochs", None) else "iterations"
+        config.pop("total_iters", None)
+    changes = differing_options(old, new)
     for key, label in (
         ("seed", "--seed"),
-        ("precision", "--amp / --amp_level"),
+        ("precision", "--amp, --amp_level"),
         ("world_size", "number of processes"),
     ):
         if ours[key] != progress[key]:
             changes.append(f"{label}: {ours[key]} -> {progress[key]}")
     if changes:
         raise ConfigError(
-            f"{source} cannot be resumed with changed options ({'; '.join(changes)}): undo them, or "
-            "start a new run from these weights with --load"
+            f"{source} cannot be resumed with changed options ({'; '.join(changes)}): undo them, "
+            "or start a new run from these weights with --load"
         )
+
+
+def _refuse_diverged(weights: Mapping[str, Mapping[str, np.ndarray]], iteration: int) -> None:
+    for net, state in weights.items():
+        for key, array in state.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise TrainingError(
+                    f"the weight {net}.{key} is not finite at iteration {iteration}: {DIVERGED}"
+                )
 
 
 def _arrays(value: Any) -> Any:

@@ -25,20 +25,27 @@ class EMA:
     ) -> None:
         self.decay, self.start = decay, start
         self._nets = {name: nets[name] for name in names}
+        self._parameters = {
+            name: {key for key, _ in net.named_parameters()} for name, net in self._nets.items()
+        }
+        # In float32 even where a network is not: its steps are too small for low precision.
         self.shadow = {
-            name: {key: value.detach().clone() for key, value in net.state_dict().items()}
+            name: {key: _precise(value).detach().clone() for key, value in net.state_dict().items()}
             for name, net in self._nets.items()
         }
 
     @paddle.no_grad()
     def update(self, iteration: int) -> None:
-        """Move the averages towards the current weights; buffers are copied."""
+        """Move the averages towards the current weights; buffers are copied.
+
+        Args:
+            iteration: finished training steps.
+        """
         decay = self.decay if iteration >= self.start else 0.0
         for name, net in self._nets.items():
-            parameters = {key for key, _ in net.named_parameters()}
             for key, value in net.state_dict().items():
-                average = self.shadow[name][key]
-                if key in parameters and decay:
+                average, value = self.shadow[name][key], _precise(value)
+                if key in self._parameters[name] and decay:
                     average.set_value(average * decay + value * (1.0 - decay))
                 else:
                     average.set_value(value)
@@ -58,4 +65,10 @@ class EMA:
 
     def _set(self, states: dict[str, dict[str, paddle.Tensor]]) -> None:
         for name, state in states.items():
-            self._nets[name].set_state_dict(state)
+            for key, value in self._nets[name].state_dict().items():
+                value.set_value(state[key].astype(value.dtype))
+
+
+def _precise(value: paddle.Tensor) -> paddle.Tensor:
+    low = value.dtype in (paddle.float16, paddle.bfloat16)
+    return value.astype("float32") if low else value

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,54 +45,44 @@ class Evaluator:
         self,
         model: Model,
         image_folder: Path | None = None,
-        on_step: Callable[[int], None] = lambda step: None,
+        on_step: Callable[[int, int], None] = lambda step, steps: None,
     ) -> dict[str, float]:
         """Return all metrics' figures.
 
         Args:
             model: its `eval_step` gives the outputs.
             image_folder: write every output picture here, None for none.
-            on_step: called with the number of each hundredth batch.
+            on_step: called with the number of each hundredth batch, and that of all batches.
 
         Raises:
-            ConfigError: a metric needs an output that the model does not have.
+            ConfigError: a metric needs an output that the model does not have, or more samples.
         """
         for metric in self.metrics.values():
             metric.reset()
-        for step, batch in enumerate(self.loader.epoch(0)):
-            if self.max_steps is not None and step >= self.max_steps:
-                break
-            if step % 100 == 0:
-                on_step(step)
-            outputs = model.eval_step(batch)
-            for name, metric in self.metrics.items():
-                metric.update(*self._inputs(name, metric, outputs))
-            if image_folder is not None:
-                self._write_images(outputs, batch, step, image_folder)
+        steps = min(len(self.loader), self.max_steps or len(self.loader))
+        with contextlib.closing(self.loader.epoch(0)) as batches:
+            for step, batch in enumerate(itertools.islice(batches, steps)):
+                if step % 100 == 0:
+                    on_step(step, steps)
+                self._look(model, batch, step, image_folder)
         figures: dict[str, float] = {}
         for name, metric in self.metrics.items():
             metric.merge(self.world.gather(metric.state()))
-            value = metric.accumulate()
+            with _about(name):
+                value = metric.accumulate()
             if isinstance(value, Mapping):
                 figures |= {f"{name}_{key}": float(item) for key, item in value.items()}
             else:
                 figures[name] = float(value)
         return figures
 
-    def _inputs(self, name: str, metric: Any, outputs: Mapping[str, paddle.Tensor]) -> list[Any]:
-        values = []
-        for wanted in metric.inputs:
-            key = wanted.rstrip("?")
-            if key not in outputs and not wanted.endswith("?"):
-                raise ConfigError(
-                    f"validate.metrics.{name}: {type(metric).__name__} needs the output {key!r}, "
-                    f"the model gives {', '.join(outputs)}"
-                )
-            value = outputs.get(key)
-            if metric.as_uint8 and value is not None and value.ndim == 4:
-                value = list(to_uint8_images(value, self.min_max))
-            values.append(value)
-        return values
+    def _look(self, model: Model, batch: Batch, step: int, image_folder: Path | None) -> None:
+        outputs = model.eval_step(batch)
+        for name, metric in self.metrics.items():
+            with _about(name):
+                metric.update_from(outputs, self.min_max)
+        if image_folder is not None:
+            self._write_images(outputs, batch, step, image_folder)
 
     def _write_images(
         self, outputs: Mapping[str, paddle.Tensor], batch: Batch, step: int, folder: Path
@@ -102,3 +94,12 @@ class Evaluator:
             for i, picture in enumerate(to_uint8_images(images, self.min_max)):
                 stem = Path(paths[i]).stem if paths else f"{step:04d}_{i:04d}"
                 write_image(folder / f"{stem}_{label}.png", np.asarray(picture))
+
+
+@contextlib.contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Say of a mistake which metric of the config it is about."""
+    try:
+        yield
+    except (ConfigError, ValueError) as error:
+        raise ConfigError(f"validate.metrics.{name}: {error}") from error

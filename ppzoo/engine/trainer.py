@@ -7,19 +7,13 @@ import contextlib
 import inspect
 import logging
 import os
-import random
 import secrets
-import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import paddle
-from tqdm import tqdm
 
 from ppzoo import registry
 from ppzoo.config import TrainConfig, check_config
@@ -29,9 +23,15 @@ from ppzoo.engine import checkpoint
 from ppzoo.engine.distributed import join_world
 from ppzoo.engine.ema import EMA
 from ppzoo.engine.evaluate import Evaluator
+from ppzoo.engine.interrupt import Interrupt
+from ppzoo.engine.logs import setup_logging
+from ppzoo.engine.run_dir import make_run_dir, open_run_dir
 from ppzoo.errors import ConfigError, UserError
 from ppzoo.model import Batch, Precision
-from ppzoo.runtime import select_device
+from ppzoo.runtime import seed_everything, select_device
+
+# With several processes: steps between looks at whether one of them was asked to stop.
+_STEPS_BETWEEN_QUESTIONS = 10
 
 
 class Trainer:
@@ -40,8 +40,7 @@ class Trainer:
     Args:
         config: see `ppzoo.config.load_config`.
         amp_level: `O0` for float32, `O1` or `O2` for mixed precision.
-        run_dir: the run folder, by default a new one in `config.output_dir`. It is made when the
-            run starts.
+        run_dir: the run folder, by default a new one in `config.output_dir`.
         callbacks: called besides those that the config asks for.
 
     Raises:
@@ -50,8 +49,10 @@ class Trainer:
     Attributes:
         model: what is trained.
         iteration: finished training steps.
+        losses: of the latest log line, means over processes.
+        unreported: the latest losses since that line; a checkpoint holds them for the next one.
         metrics: figures of the latest evaluation.
-        run_dir: the run folder.
+        interrupted: the signal that stopped `fit` before its end, None if it reached it.
     """
 
     def __init__(
@@ -71,16 +72,14 @@ class Trainer:
         )[0]
         seed_step(self.seed, -1)
         self.model = _built("model", lambda: registry.build(registry.MODELS, config.model))
-        self.world.broadcast(
-            [value for net in self.model.nets.values() for value in net.state_dict().values()]
-        )
-        if self.world.size > 1:
-            self.model.reduce_gradients = self.world.average_gradients
+        self._join_networks()
 
         self.iteration = 0
         self.interrupted: int | None = None
+        self._interrupt = Interrupt()
         self.batch: Batch = {}
         self.losses: dict[str, float] = {}
+        self.unreported: dict[str, float] = {}
         self.metrics: dict[str, float] = {}
         self.images_per_second = 0.0
         self.reading_time = 0.0  # seconds spent waiting for data
@@ -88,9 +87,8 @@ class Trainer:
         self._run_dir = Path(run_dir) if run_dir is not None else None
         self._extra_callbacks = list(callbacks)
         self._callbacks: list[cb.Callback] = []
-        self._log_check = lambda: None
-        self._logger = logging.getLogger("ppzoo.engine.trainer")
-        self._precision = Precision(amp_level, "bfloat16" if self.device == "cpu" else "float16")
+        self._logger = logging.getLogger(__name__)
+        self._amp_level = amp_level
         self._train_loader: Any = None
         self._evaluator: Evaluator | None = None
         self._ema: EMA | None = None
@@ -99,13 +97,12 @@ class Trainer:
 
     @property
     def run_dir(self) -> Path:
-        """The run folder, named after the config and the time."""
+        """The run folder. The first look makes it; with several processes all have to look."""
         if self._run_dir is None:
-            stem = f"{self.config.name}-{time.strftime('%Y-%m-%d-%H-%M')}"
-            parent = Path(self.config.output_dir)
-            candidates = [parent / stem, *(parent / f"{stem}-{i}" for i in range(2, 1000))]
-            free = next(folder for folder in candidates if not folder.exists())
-            self._run_dir = self.world.gather(free)[0]
+            made = None
+            if self.world.is_main:
+                made = make_run_dir(self.config.output_dir, self.config.name)
+            self._run_dir = self.world.gather(made)[0]
         return self._run_dir
 
     @property
@@ -168,9 +165,9 @@ class Trainer:
 
     # -- what a user calls
 
-    def load(self, path: str | os.PathLike[str]) -> None:
+    def load(self, path: str | os.PathLike[str], *, prefer_ema: bool = False) -> None:
         """Start from the weights in a file; see `checkpoint.load_weights`."""
-        for name in checkpoint.load_weights(Path(path), self.model):
+        for name in checkpoint.load_weights(Path(path), self.model, prefer_ema=prefer_ema):
             self.log(f"{path} has no {name}: it keeps its initial weights", logging.WARNING)
 
     def resume(self, path: str | os.PathLike[str]) -> None:
@@ -182,71 +179,94 @@ class Trainer:
         """
         path = Path(path)
         content = checkpoint.read_checkpoint(path)
+        ours = content["ppzoo"]
         if self.config.seed is None:
-            self.seed = content["ppzoo"]["seed"]
-        self._setup_training()
+            self.seed = ours["seed"]
         checkpoint.refuse_changes(content, self._progress(), path)
+        self._setup_training()
         checkpoint.restore(content, self.model, self._ema, path)
-        self.iteration = int(content["ppzoo"]["iteration"])
+        self.iteration, self.unreported = ours["iteration"], dict(ours["unreported"])
         if self.iteration >= self.total_iterations:
             raise ConfigError(
                 f"{path} stands at iteration {self.iteration} of {self.total_iterations}, so there "
                 f"is nothing left to train: raise {'epochs' if self.by_epoch else 'total_iters'}"
             )
+        samples = len(self.train_loader.dataset)
+        if samples != ours["samples"]:
+            self.log(
+                f"there are {samples} training samples now and there were {ours['samples']}: the "
+                "run goes on, but not as it would have",
+                logging.WARNING,
+            )
 
     def fit(self) -> None:
-        """Train to the end, or until a signal asks to stop; both end with a checkpoint.
+        """Train to the end, or until SIGINT or SIGTERM; both end with a checkpoint.
 
         Raises:
-            TrainingError: a loss is no longer finite; the files of earlier snapshots stay.
+            TrainingError: a loss or a weight is no longer finite; earlier snapshots stay.
         """
         self._setup_training()
-        self._open_run_dir()
         self._callbacks = self._make_callbacks()
-        with self._stopping_at_signals():
-            self.emit("on_fit_start")
-            try:
-                self._fit()
-            finally:
-                self.emit("on_fit_end")
+        self.interrupted, self._interrupt = None, Interrupt()
+        setup_logging(console=self.world.is_main)
+        text = self._resolved_config().to_yaml()
+        with open_run_dir(self.run_dir, text, self.world.rank), self._interrupt.listening():
+            self.log(f"config: {self.config.path}\n{text}")
+            self.log(f"seed: {self.seed}, device: {self.device}, run folder: {self.run_dir}")
+            if self._amp_level != "O0" and self._precision.level == "O0":
+                self.log("mixed precision needs a GPU: this run is in float32", logging.WARNING)
+            if self.iteration:
+                self.log(f"going on after iteration {self.iteration} of {self.total_iterations}")
+            self._train_with_callbacks()
 
     def evaluate(self) -> dict[str, float]:
-        """Return the metrics on the test data, with averaged weights where the run keeps them."""
-        save_images = self.config.validation is not None and self.config.validation.save_img
+        """Return the metrics on the test data, with averaged weights where the run keeps them.
+
+        Raises:
+            ConfigError: the config has no test data, or neither metrics nor pictures to make.
+        """
+        folder = None
+        if self.config.validation is not None and self.config.validation.save_img:
+            folder = self.run_dir / "visual_test"
+        elif not self.evaluator.metrics:
+            raise ConfigError(f"{self.config.path} has no validate.metrics, so nothing to evaluate")
         seed_step(self.seed, -2)
         with self.averaged_weights():
+            self._share_running_statistics()
             self.metrics = self.evaluator.run(
                 self.model,
-                self.run_dir / "visual_test" if save_images and self.world.is_main else None,
-                lambda step: self.log(f"Test iter: [{step}/{len(self.evaluator.loader)}]"),
+                folder if self.world.is_main else None,
+                lambda step, steps: self.log(f"Test iter: [{step}/{steps}]"),
             )
         for name, value in self.metrics.items():
             self.log(f"Metric {name}: {value:.4f}")
         return self.metrics
 
-    def save(self, stem: str) -> Path | None:
-        """Write `<stem>_weight.pdparams` and `<stem>_checkpoint.pdparams`; return the latter."""
-        self._log_check()
-        if not self.world.is_main:
-            return None
-        _, path = checkpoint.save(self.run_dir, stem, self.model, self._ema, self._progress())
-        return path
+    def save(self, stem: str) -> Path:
+        """Write `<stem>_weight.pdparams` and `<stem>_checkpoint.pdparams`; return the latter.
+
+        With several processes all have to call it, and the first one writes.
+
+        Raises:
+            TrainingError: a loss or a weight is not finite; nothing is written.
+        """
+        self.emit("before_save")
+        if self.world.is_main:
+            checkpoint.save(self.run_dir, stem, self.model, self._ema, self._progress())
+        return self.run_dir / f"{stem}{checkpoint.SUFFIX}"
 
     # -- what callbacks use
 
     def emit(self, event: str, *args: Any) -> None:
-        """Call `event` of every callback that has it."""
+        """Call the method `event` of every callback."""
         for callback in self._callbacks:
-            handler = getattr(callback, event, None)
-            if handler is None:
-                continue
             started = time.perf_counter()
-            handler(self, *args)
-            if isinstance(callback, (cb.Visuals, cb.Validate, cb.Snapshot)):
+            getattr(callback, event)(self, *args)
+            if callback.is_aside:
                 self.aside_time += time.perf_counter() - started
 
     def log(self, message: str, level: int = logging.INFO) -> None:
-        """Write a line to the console and to `log.txt`."""
+        """Write a line to the console and, in `fit`, to `log.txt`."""
         self._logger.log(level, message)
 
     def averaged_weights(self) -> contextlib.AbstractContextManager[None]:
@@ -255,35 +275,83 @@ class Trainer:
 
     # -- inside
 
-    def _fit(self) -> None:
+    def _train_with_callbacks(self) -> None:
+        started: list[cb.Callback] = []
+        try:
+            for callback in self._callbacks:
+                callback.on_fit_start(self)
+                started.append(callback)
+            self._train()
+        except BaseException:
+            with contextlib.suppress(UserError):  # the first error is the one to tell
+                self._close(started)
+            raise
+        self._close(started)
+
+    def _close(self, callbacks: list[cb.Callback]) -> None:
+        with contextlib.ExitStack() as stack:  # goes through all of them, whatever one raises
+            for callback in callbacks:
+                stack.callback(callback.on_fit_end, self)
+
+    def _train(self) -> None:
         self.model.train()
-        for batch in self._batches():
-            seed_step(self.seed, self.iteration)
-            self.batch, self.model.iteration = batch, self.iteration
-            logs = self.model.train_step(batch)
-            self.model.step_lr_schedulers()
-            self.iteration += 1
-            if self._ema is not None:
-                self._ema.update(self.iteration)
-            self.emit("on_step_end", logs)
-            if self.iteration % self.iterations_per_epoch == 0:
-                self.emit("on_epoch_end")
-            if self._asked_to_stop():
-                path = self.save(f"iter_{self.iteration}")
-                self.log(f"stopped at iteration {self.iteration}; go on with --resume {path}")
-                return
+        with contextlib.closing(self._batches()) as batches:
+            for batch in batches:
+                self._step(batch)
+                at_end = self.iteration == self.total_iterations
+                self.interrupted = None if at_end else self._stop_signal()
+                if self.interrupted is not None:
+                    path = self.save(f"iter_{self.iteration}")
+                    self.log(f"stopped at iteration {self.iteration}; go on with --resume {path}")
+                    return
+
+    def _step(self, batch: Batch) -> None:
+        seed_step(self.seed, self.iteration)
+        self.batch, self.model.iteration = batch, self.iteration
+        logs = self.model.train_step(batch)
+        _built("lr_scheduler", self.model.step_lr_schedulers)
+        self.iteration += 1
+        if self._ema is not None:
+            self._ema.update(self.iteration)
+        self.emit("on_step_end", logs)
+        if self.iteration % self.iterations_per_epoch == 0:
+            self.emit("on_epoch_end")
 
     def _batches(self) -> Iterator[Batch]:
         while self.iteration < self.total_iterations:
             epoch, start = divmod(self.iteration, self.iterations_per_epoch)
-            batches = self.train_loader.epoch(epoch, start)
-            while self.iteration < self.total_iterations:
-                started = time.perf_counter()
-                batch = next(batches, None)
-                self.reading_time += time.perf_counter() - started
-                if batch is None:
-                    break
-                yield batch
+            with contextlib.closing(self.train_loader.epoch(epoch, start)) as batches:
+                while self.iteration < self.total_iterations:
+                    started = time.perf_counter()
+                    batch = next(batches, None)
+                    self.reading_time += time.perf_counter() - started
+                    if batch is None:
+                        break
+                    yield batch
+
+    def _stop_signal(self) -> int | None:
+        """Return the signal that asks the run to stop, if one does."""
+        if self.world.size == 1:
+            return self._interrupt.signal
+        # All processes must stop after the same step, or the others would wait for ever. Asking
+        # takes a while, so not after every step.
+        if self.iteration % _STEPS_BETWEEN_QUESTIONS:
+            return None
+        return max(self.world.gather(self._interrupt.signal or 0)) or None
+
+    def _join_networks(self) -> None:
+        """Make the networks of all processes one."""
+        if self.world.size == 1:
+            return
+        for net in self.model.nets.values():
+            self.world.broadcast(list(net.state_dict().values()))
+        self.model.reduce_gradients = self.world.average_gradients
+
+    def _share_running_statistics(self) -> None:
+        """Evaluate on all processes with the buffers that the first one saves."""
+        if self.world.size > 1:
+            for net in self.model.nets.values():
+                self.world.broadcast([value for _, value in net.named_buffers()])
 
     def _loader(self, part: str) -> Any:
         train = part == "train"
@@ -300,13 +368,18 @@ class Trainer:
             return
         if self.config.lr_scheduler is None:
             raise ConfigError(f"{self.config.path} has no lr_scheduler to train with")
-        self.model.setup_lr_schedulers(self.config.lr_scheduler, **self._known_to_scheduler())
-        self.model.setup_optimizers(
-            {
-                name: (optimizer.component, optimizer.net_names)
-                for name, optimizer in self.config.optimizer.items()
-            }
+        supplied = self._known_to_scheduler()
+        _built(
+            "lr_scheduler",
+            lambda: self.model.setup_lr_schedulers(self.config.lr_scheduler, **supplied),
         )
+        optimizers = {
+            name: (optimizer.component, optimizer.net_names)
+            for name, optimizer in self.config.optimizer.items()
+        }
+        if not optimizers:
+            raise ConfigError(f"{self.config.path} has no optimizer to train with")
+        _built("optimizer", lambda: self.model.setup_optimizers(optimizers))
         self.model.setup_precision(self._precision)
         if self.config.ema is not None:
             names = self.config.ema.nets or list(self.model.nets)
@@ -322,74 +395,45 @@ class Trainer:
         # PaddleGAN counts the decay in epochs only where the run is counted in epochs.
         return {"iters_per_epoch": self.iterations_per_epoch} if self.by_epoch else {}
 
+    @property
+    def _precision(self) -> Precision:
+        # Paddle has no mixed precision on CPUs.
+        return Precision("O0" if self.device == "cpu" else self._amp_level, "float16")
+
+    def _resolved_config(self) -> TrainConfig:
+        return self.config.model_copy(update={"seed": self.seed})
+
     def _progress(self) -> dict[str, Any]:
         return {
             "iteration": self.iteration,
             "seed": self.seed,
-            "precision": self._precision.level,
+            "precision": self._amp_level,
             "world_size": self.world.size,
-            "config": self.config.to_dict(),
+            "samples": len(self.train_loader.dataset),
+            "unreported": self.unreported,
+            "config": self._resolved_config().to_dict(),
         }
 
     def _make_callbacks(self) -> list[cb.Callback]:
         config = self.config
-        log = cb.Log(config.log_config.interval, config.dataset.train.batch_size * self.world.size)
-        self._log_check = log.check
-        found: list[cb.Callback] = [log]
+        found: list[cb.Callback] = []
         if self.world.is_main:
             found.append(cb.ProgressBar())
             if config.enable_visualdl:
                 found.append(cb.VisualDL())
-            found.append(cb.Visuals(config.log_config.visiual_interval, config.min_max))
-        if config.validation is not None and config.dataset.test is not None:
-            found.append(cb.Validate(config.validation.interval))
-        found.append(cb.Snapshot(config.snapshot_config.interval, self.by_epoch))
-        return found + self._extra_callbacks
-
-    def _open_run_dir(self) -> None:
-        name = "log.txt" if self.world.is_main else f"log.txt.rank{self.world.rank}"
-        try:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-            handler = logging.FileHandler(self.run_dir / name, encoding="utf-8")
-            if self.world.is_main:
-                (self.run_dir / "config.yaml").write_text(self.config.to_yaml(), encoding="utf-8")
-        except OSError as error:
-            raise UserError(
-                f"the run folder {self.run_dir} cannot be written ({error.strerror}): choose "
-                "another with -o output_dir=FOLDER"
-            ) from error
-        setup_logging(handler, console=self.world.is_main)
-        self.log(f"config: {self.config.path}\n{self.config.to_yaml()}")
-        self.log(f"seed: {self.seed}, device: {self.device}, run folder: {self.run_dir}")
-
-    def _asked_to_stop(self) -> bool:
-        if self.world.size == 1:
-            return self.interrupted is not None
-        # All processes must stop after the same step, or the others would wait for ever.
-        return (
-            self.world.mean({"interrupted": float(self.interrupted is not None)})["interrupted"] > 0
+        # Here, so that its clock does not measure how long the ones above take to start, and the
+        # ones below do not show or save what has diverged.
+        found.append(
+            cb.Log(config.log_config.interval, config.dataset.train.batch_size * self.world.size)
         )
-
-    @contextlib.contextmanager
-    def _stopping_at_signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(number: int, frame: Any) -> None:
-            if self.interrupted is not None:
-                raise KeyboardInterrupt
-            self.interrupted = number
-            self.log("finishing this step, then saving; ask again to stop at once")
-
-        previous = {
-            number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        if self.world.is_main:
+            interval = config.log_config.visiual_interval
+            found.append(cb.Visuals(interval, config.min_max, config.image_num))
+        found.append(cb.Snapshot(config.snapshot_config.interval, self.by_epoch))
+        if config.validation is not None and config.validation.interval > 0:
+            _ = self.evaluator  # made now: what is wrong with it shows before the training
+            found.append(cb.Validate(config.validation.interval))
+        return found + self._extra_callbacks
 
 
 def seed_step(seed: int, iteration: int) -> None:
@@ -398,35 +442,10 @@ def seed_step(seed: int, iteration: int) -> None:
     So a step's draws do not depend on what happened before it, and a resumed run repeats them.
     """
     entropy = np.random.SeedSequence([seed, iteration + 2]).generate_state(1)
-    value = int(entropy[0])
-    random.seed(value)
-    np.random.seed(value)
-    paddle.seed(value)
+    seed_everything(int(entropy[0]))
 
 
-def setup_logging(handler: logging.Handler | None = None, console: bool = True) -> None:
-    """Send ppzoo's log to the console and to a file, in PaddleGAN's line format.
-
-    A console line leaves a progress bar intact.
-    """
-    logger = logging.getLogger("ppzoo")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    for old in list(logger.handlers):
-        logger.removeHandler(old)
-        old.close()
-    form = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%m/%d %H:%M:%S")
-    for new in ([handler] if handler else []) + ([_ConsoleHandler()] if console else []):
-        new.setFormatter(form)
-        logger.addHandler(new)
-
-
-class _ConsoleHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
-
-
-def _built(where: str, make: Any) -> Any:
+def _built(where: str, make: Callable[[], Any]) -> Any:
     """Return what `make` builds; a value that a class refuses is the config's mistake."""
     try:
         return make()
