@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import paddle
 
+from ppzoo.errors import ConfigError
 from ppzoo.model import Batch, Logs, Model
 from ppzoo.networks.latent import LatentGenerator
 from ppzoo.nn.init import init_weights
@@ -18,9 +19,13 @@ class AdversarialModel(Model):
 
     Args:
         generator: makes pictures in [-1, 1] from latents, and from classes if conditional.
-        discriminator: scores pictures, given their classes if conditional; may be absent in a
-            model that only samples.
+        discriminator: scores pictures, given their classes if it has an `n_class`; may be absent
+            in a model that only samples.
         gan_criterion: the adversarial loss.
+
+    Raises:
+        ConfigError: of the two networks one is conditional and the other is not, or the criterion
+            is no adversarial one.
     """
 
     NETS = ("netG", "netD")
@@ -37,6 +42,10 @@ class AdversarialModel(Model):
         gan_criterion: paddle.nn.Layer | None = None,
     ) -> None:
         super().__init__()
+        if discriminator is not None:
+            _check_classes(generator.n_class, getattr(discriminator, "n_class", 0))
+        if gan_criterion is not None and not hasattr(gan_criterion, "gan_mode"):
+            raise ConfigError(f"model.gan_criterion is {gan_criterion}, expected a GANLoss")
         self.nets["netG"] = init_weights(generator)
         if discriminator is not None:
             self.nets["netD"] = init_weights(discriminator)
@@ -62,6 +71,14 @@ class AdversarialModel(Model):
             real: real pictures [N, C, H, W] in [-1, 1], and their classes [N] if conditional.
             fake: generated ones, detached, and the classes that they were generated for.
         """
+        if self.gan_criterion is None:
+            raise ConfigError("model.gan_criterion is missing: name the GANLoss to train with")
+        made, given = (list(pictures.shape[1:]) for pictures in (fake[0], real[0]))
+        if made != given:
+            raise ConfigError(
+                f"model.generator makes pictures of shape {made} and the dataset has {given}: make "
+                "their channels and sizes equal"
+            )
         options = {"is_disc": not self.WEIGHT_ON_DISCRIMINATOR, "is_updating_D": True}
         d_fake = self.gan_criterion(self.score(fake[0], fake[1:]), False, **options)
         d_real = self.gan_criterion(self.score(real[0], real[1:]), True, **options)
@@ -75,24 +92,32 @@ class AdversarialModel(Model):
         return g_adv, {"G_adv_loss": g_adv}
 
     def real_inputs(self, batch: Batch) -> list[paddle.Tensor]:
-        """Return the pictures of a batch, and their classes if the generator is conditional."""
-        if not self.nets.netG.n_class:
-            return [batch["img"]]
-        return [batch["img"], batch["class_id"].reshape([-1])]
+        """Return the pictures of a batch, and their classes if the generator is conditional.
+
+        Raises:
+            ConfigError: the dataset does not give them.
+        """
+        wanted = ["img", "class_id"] if self.nets.netG.n_class else ["img"]
+        for key in wanted:
+            if key not in batch:
+                hint = "; set return_label: True" if key == "class_id" else ""
+                raise ConfigError(
+                    f"dataset: {type(self).__name__} needs {key!r} of each sample, and the dataset "
+                    f"gives only {', '.join(map(repr, batch))}{hint}"
+                )
+        return [batch["img"], *(batch[key].reshape([-1]) for key in wanted[1:])]
 
     def eval_step(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return as many samples as the batch holds, `fake`, beside its pictures, `real`.
 
         Both are [N, C, H, W] in [-1, 1]; `fake_class` and `real_class` [N] if conditional.
         """
+        real = self.real_inputs(batch)
         with self.evaluating():
-            inputs = self.nets.netG.random_inputs(batch["img"].shape[0])
-            outputs = {"fake": self.nets.netG(*inputs), "real": batch["img"]}
+            inputs = self.nets.netG.random_inputs(real[0].shape[0])
+            outputs = {"fake": self.nets.netG(*inputs), "real": real[0]}
         if self.nets.netG.n_class:
-            outputs["fake_class"], outputs["real_class"] = (
-                inputs[1],
-                batch["class_id"].reshape([-1]),
-            )
+            outputs |= {"fake_class": inputs[1], "real_class": real[1]}
         return outputs
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
@@ -107,3 +132,12 @@ class AdversarialModel(Model):
             else:
                 samples = generator.sample(num, seed=0)
         return {"fixed_generated_imgs": samples, "real_imgs": batch["img"][:num]}
+
+
+def _check_classes(generator: int, discriminator: int) -> None:
+    if bool(generator) != bool(discriminator):
+        both = [("model.generator", generator), ("model.discriminator", discriminator)]
+        with_classes, without = (name for name, _ in sorted(both, key=lambda item: -item[1]))
+        raise ConfigError(
+            f"{with_classes} is conditional and {without} is not: both or neither of them must be"
+        )

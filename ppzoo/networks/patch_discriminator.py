@@ -119,4 +119,6 @@ class NLayerDiscriminatorWithClassification(NLayerDiscriminator):
         maps = F.one_hot(class_id % self.n_class, self.n_class).astype(x.dtype)
         maps = maps.reshape([x.shape[0], self.n_class, 1, 1])
         maps = maps.expand([x.shape[0], self.n_class, x.shape[2], x.shape[3]])
+        # For a gradient penalty: Paddle's double gradient of concat fails on an input without one.
+        maps.stop_gradient = False
         return paddle.concat([x, maps], axis=1)

@@ -150,3 +150,16 @@ def test_double_backward_equals_finite_differences(norm_type, float64):
     measured = (steepness(1e-6).item() - steepness(-1e-6).item()) / 2e-6
     assert abs(measured) > 1e-3
     assert expected == pytest.approx(measured, rel=1e-4)
+
+
+def test_double_backward_with_classes():
+    """Paddle's concat refuses one where an input, here the class maps, has no gradient."""
+    net = NLayerDiscriminatorWithClassification(1, 3, 4, 1, "none")
+    x, classes = paddle.randn([2, 1, 8, 8]), paddle.to_tensor([0, 2])
+    x.stop_gradient = False
+    (slope,) = paddle.grad(net(x, classes).sum(), x, create_graph=True)
+    (slope**2).sum().backward()
+    gradient = net.model[0].weight.grad.numpy()
+    assert np.abs(gradient[:, :1]).max() > 0
+    # Without a norm the slope at the picture does not depend on the weights of the class maps.
+    assert not gradient[:, 1:].any()
