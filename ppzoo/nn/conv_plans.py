@@ -1,0 +1,538 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways to convolve a batch on a CPU by a few large matrix products.
+
+Paddle's own CPU convolution copies the patches of one picture at a time on one thread and
+multiplies them in small pieces. Here the whole batch goes through large products, which MKL
+computes on all cores. All ways of doing so have the same form, a product of *spread* pictures:
+
+    y = collapse(spread(x) * filters(w))
+
+where `spread`, `filters` and `collapse` are linear; their adjoints give the transposed convolution
+and all gradients. A `Plan` is one way, and `plan_for` estimates which is the fastest:
+
+- `_PatchPlan` spreads a picture into its patches (im2col).
+- `_FlatPlan` does too, with the patches of all pictures in one matrix: for very small outputs.
+- `_MinimalPlan` is minimal filtering (Toom 1963, Winograd 1980; Lavin & Gray 2016,
+  arXiv:1509.09308): 16 products instead of 36 for four outputs of a 3 x 3 kernel, 36 instead of 64
+  for a 4 x 4 kernel of stride 2. Its transforms are products with constant matrices, which pad,
+  and lay the pictures of the batch side by side, on the way: nothing else is ever copied.
+
+Results equal Paddle's up to rounding; docs/benchmarks.md has the times.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+from paddle.autograd import PyLayer
+
+Pair = tuple[int, int]
+Map = Callable[[paddle.Tensor], paddle.Tensor]
+Contractions = dict[str, Callable[..., paddle.Tensor]]
+
+# Measured on two cores of an AMD EPYC (Zen 3); only their ratios matter, when plans are compared.
+_PRODUCTS = 140e9  # floating-point operations a second in a large matrix product
+_STREAM = 4e9  # values a second that a thin product reads and writes
+_UNFOLD = 1.1e9  # values a second out of `unfold` or into `fold`
+_TRANSPOSE = 0.6e9  # values a second of a transposition
+_CALL = 20e-6  # seconds that a call of an operator takes
+_FULL_WIDTH = 16  # columns below which a product is as slow as with this many
+_MOST_VALUES = 2**28  # in a spread batch: 1 GiB
+_MOST_MERGED = 256  # pixels whose axes are transformed together
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """What a convolution does to heights and widths; each item is (vertical, horizontal)."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+
+    def output_size(self, size: Sequence[int]) -> Pair:
+        """Return the output's height and width for an input of `size`."""
+        h, w = (
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(
+                size, self.kernel, self.stride, self.padding, self.dilation, strict=True
+            )
+        )
+        return h, w
+
+    def input_size(self, size: Sequence[int]) -> Pair:
+        """Return the smallest input whose output has `size`: what transposing gives."""
+        h, w = (
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, k, s, p, d in zip(
+                size, self.kernel, self.stride, self.padding, self.dilation, strict=True
+            )
+        )
+        return h, w
+
+
+def linear(x: paddle.Tensor, function: Map, adjoint: Map) -> paddle.Tensor:
+    """Return `function(x)` for a linear function, whose derivative is its adjoint.
+
+    Nothing is kept in memory for the derivative, and it can be differentiated in its turn.
+    """
+    return _Linear.apply(x, function, adjoint)
+
+
+class _Linear(PyLayer):
+    # One differentiable argument: with more, `paddle.grad` fails unless all are asked for.
+    @staticmethod
+    def forward(ctx: Any, x: paddle.Tensor, function: Map, adjoint: Map) -> paddle.Tensor:
+        ctx.maps = (function, adjoint)
+        return function(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: paddle.Tensor) -> paddle.Tensor:
+        function, adjoint = ctx.maps
+        return linear(gradient, adjoint, function)
+
+
+def _contract(contractions: Contractions, result: str, **operands: paddle.Tensor) -> paddle.Tensor:
+    """Contract two of three tensors to the third, differentiably; see `_PATCH_PRODUCT`."""
+    needing = [name for name, operand in operands.items() if not operand.stop_gradient]
+    if not needing or not paddle.is_grad_enabled():
+        return contractions[result](**operands)
+    # Each operand has a node of its own, for `paddle.grad` to leave out. One has the value.
+    value = None
+    for name in needing:
+        others = {other: operand for other, operand in operands.items() if other != name}
+        part = _Contraction.apply(
+            operands[name],
+            contractions,
+            result,
+            name,
+            _Hidden(others),
+            None if value is None else _Hidden({result: value}),
+        )
+        value = part if value is None else value + part
+    return value
+
+
+@dataclasses.dataclass(frozen=True)
+class _Hidden:
+    """Tensors that a PyLayer shall not take for arguments to differentiate by."""
+
+    tensors: dict[str, paddle.Tensor]
+
+
+class _Contraction(PyLayer):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        operand: paddle.Tensor,
+        contractions: Contractions,
+        result: str,
+        name: str,
+        others: _Hidden,
+        like: _Hidden | None,
+    ) -> paddle.Tensor:
+        ctx.contraction = (contractions, result, name, others.tensors)
+        if like is not None:
+            return paddle.zeros_like(like.tensors[result])
+        return contractions[result](**{name: operand}, **others.tensors)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: paddle.Tensor) -> paddle.Tensor:
+        contractions, result, name, others = ctx.contraction
+        return _contract(contractions, name, **others, **{result: gradient})
+
+
+class Plan(abc.ABC):
+    """One way to convolve pictures of one size.
+
+    x is [N, C, H, W], y [N, O, H', W'], w [O, C, kh, kw]. The forms in which they are multiplied
+    are called v, m and u; their shapes are each plan's own matter.
+    """
+
+    def __init__(self, geometry: Geometry, size: Pair) -> None:
+        self.geometry = geometry
+        self.size = size
+        self.output_size = geometry.output_size(size)
+        self.area = self.output_size[0] * self.output_size[1]
+        self.taps = geometry.kernel[0] * geometry.kernel[1]
+
+    def convolve(self, x: paddle.Tensor, w: paddle.Tensor) -> paddle.Tensor:
+        """Return y."""
+        v = linear(x, self.spread, self.gather)
+        m = self.multiply(v, linear(w, self.filters, self.unfilter))
+        return linear(m, self.collapse, self.expand)
+
+    def transpose(self, y: paddle.Tensor, w: paddle.Tensor) -> paddle.Tensor:
+        """Return x, by the adjoint of `convolve` in x: the transposed convolution."""
+        m = linear(y, self.expand, self.collapse)
+        v = self.multiply_back(m, linear(w, self.filters, self.unfilter))
+        return linear(v, self.gather, self.spread)
+
+    @abc.abstractmethod
+    def cost(self, n: int, c: int, o: int) -> float:
+        """Return the estimated seconds for a batch of `n`, `c` channels in and `o` out."""
+
+    @abc.abstractmethod
+    def spread(self, x: paddle.Tensor) -> paddle.Tensor:
+        """Return v."""
+
+    @abc.abstractmethod
+    def gather(self, v: paddle.Tensor) -> paddle.Tensor:
+        """Return x, by the adjoint of `spread`."""
+
+    @abc.abstractmethod
+    def expand(self, y: paddle.Tensor) -> paddle.Tensor:
+        """Return m, by the adjoint of `collapse`."""
+
+    @abc.abstractmethod
+    def collapse(self, m: paddle.Tensor) -> paddle.Tensor:
+        """Return y."""
+
+    @abc.abstractmethod
+    def filters(self, w: paddle.Tensor) -> paddle.Tensor:
+        """Return u."""
+
+    @abc.abstractmethod
+    def unfilter(self, u: paddle.Tensor) -> paddle.Tensor:
+        """Return w, by the adjoint of `filters`."""
+
+    def multiply(self, v: paddle.Tensor, u: paddle.Tensor) -> paddle.Tensor:
+        """Return m, linear in both v and u."""
+        return paddle.matmul(v, u, transpose_y=True)
+
+    def multiply_back(self, m: paddle.Tensor, u: paddle.Tensor) -> paddle.Tensor:
+        """Return v, by the adjoint of `multiply` in v."""
+        return paddle.matmul(m, u)
+
+
+class _PatchPlan(Plan):
+    """Patches of each picture as a matrix.
+
+    v is [N, C kh kw, H' W'], m [N, O, H' W'], u [O, C kh kw].
+    """
+
+    def __init__(self, geometry: Geometry, size: Pair) -> None:
+        super().__init__(geometry, size)
+        # Paddle 2.6 takes lists only.
+        self._window = [list(pair) for pair in dataclasses.astuple(geometry)]
+        self._pointwise = geometry == Geometry((1, 1), (1, 1), (0, 0), geometry.dilation)
+
+    def cost(self, n: int, c: int, o: int) -> float:
+        values = n * c * self.taps * self.area
+        if values > _MOST_VALUES:
+            return math.inf
+        unfolding = 0.0 if self._pointwise else values / _UNFOLD + _CALL
+        products = 2 * values * o / _PRODUCTS * max(1.0, _FULL_WIDTH / self.area)
+        return unfolding + products + 2 * _CALL
+
+    def spread(self, x: paddle.Tensor) -> paddle.Tensor:
+        if self._pointwise:
+            return x.reshape([x.shape[0], x.shape[1], -1])
+        return F.unfold(x, *self._window)
+
+    def gather(self, v: paddle.Tensor) -> paddle.Tensor:
+        if self._pointwise:
+            return v.reshape([v.shape[0], v.shape[1], *self.size])
+        return F.fold(v, list(self.size), *self._window)
+
+    def expand(self, y: paddle.Tensor) -> paddle.Tensor:
+        return y.reshape([y.shape[0], y.shape[1], self.area])
+
+    def collapse(self, m: paddle.Tensor) -> paddle.Tensor:
+        return m.reshape([m.shape[0], m.shape[1], *self.output_size])
+
+    def filters(self, w: paddle.Tensor) -> paddle.Tensor:
+        return w.reshape([w.shape[0], -1])
+
+    def unfilter(self, u: paddle.Tensor) -> paddle.Tensor:
+        return u.reshape([u.shape[0], -1, *self.geometry.kernel])
+
+    def multiply(self, v: paddle.Tensor, u: paddle.Tensor) -> paddle.Tensor:
+        return _contract(_PATCH_PRODUCT, "m", v=v, u=u)
+
+    def multiply_back(self, m: paddle.Tensor, u: paddle.Tensor) -> paddle.Tensor:
+        return _contract(_PATCH_PRODUCT, "v", m=m, u=u)
+
+
+def _filters_of_patches(v: paddle.Tensor, m: paddle.Tensor) -> paddle.Tensor:
+    """Return the sum over pictures of m [N, O, P] times v [N, K, P] transposed."""
+    n, o, k = m.shape[0], m.shape[1], v.shape[1]
+    each = paddle.matmul(m, v, transpose_y=True)
+    # Paddle's own sum over the first axis takes ten times as long as this product.
+    return paddle.matmul(_ones(1, n), each.reshape([n, o * k])).reshape([o, k])
+
+
+# The product m = u v, as what any two of the three contract to. Paddle's own derivative of it sums
+# over pictures slowly, and its second derivative crashes where the first operand needs none.
+_PATCH_PRODUCT: Contractions = {
+    "m": lambda v, u: paddle.matmul(u, v),
+    "v": lambda m, u: paddle.matmul(u, m, transpose_x=True),
+    "u": _filters_of_patches,
+}
+
+
+class _FlatPlan(Plan):
+    """Patches of all pictures as one matrix.
+
+    v is [N H' W', C kh kw], m [N H' W', O], u [O, C kh kw].
+    """
+
+    def __init__(self, geometry: Geometry, size: Pair) -> None:
+        super().__init__(geometry, size)
+        self._whole = geometry.kernel == size and self.area == 1 and geometry.padding == (0, 0)
+        self._patches = _PatchPlan(geometry, size)
+
+    def cost(self, n: int, c: int, o: int) -> float:
+        values = n * c * self.taps * self.area
+        if values > _MOST_VALUES:
+            return math.inf
+        copies = 0.0 if self._whole else values / _UNFOLD + 3 * _CALL
+        if self.area > 1:
+            copies += (values + n * o * self.area) / _TRANSPOSE
+        return copies + 2 * values * o / _PRODUCTS + _CALL
+
+    def spread(self, x: paddle.Tensor) -> paddle.Tensor:
+        if self._whole:
+            return x.reshape([x.shape[0], -1])
+        return self._flatten(self._patches.spread(x))
+
+    def gather(self, v: paddle.Tensor) -> paddle.Tensor:
+        if self._whole:
+            return v.reshape([v.shape[0], -1, *self.size])
+        return self._patches.gather(self._restore(v))
+
+    def expand(self, y: paddle.Tensor) -> paddle.Tensor:
+        return self._flatten(self._patches.expand(y))
+
+    def collapse(self, m: paddle.Tensor) -> paddle.Tensor:
+        return self._patches.collapse(self._restore(m))
+
+    def filters(self, w: paddle.Tensor) -> paddle.Tensor:
+        return self._patches.filters(w)
+
+    def unfilter(self, u: paddle.Tensor) -> paddle.Tensor:
+        return self._patches.unfilter(u)
+
+    def _flatten(self, t: paddle.Tensor) -> paddle.Tensor:
+        n, rows, area = t.shape
+        return (t if area == 1 else t.transpose([0, 2, 1])).reshape([n * area, rows])
+
+    def _restore(self, t: paddle.Tensor) -> paddle.Tensor:
+        rows = t.shape[1]
+        if self.area == 1:
+            return t.reshape([-1, rows, 1])
+        return t.reshape([-1, self.area, rows]).transpose([0, 2, 1])
+
+
+class _MinimalPlan(Plan):
+    """Minimal filtering: v [R, T N, C], m [R, T N, O], u [R, O, C] for R products on T tiles.
+
+    Args:
+        geometry: without dilation.
+        size: height and width of the input.
+        merged: transform height and width by one matrix instead of one after the other; for
+            small pictures.
+    """
+
+    def __init__(self, geometry: Geometry, size: Pair, merged: bool) -> None:
+        super().__init__(geometry, size)
+        vertical, horizontal = (
+            _axis(n, k, s, p)
+            for n, k, s, p in zip(
+                size, geometry.kernel, geometry.stride, geometry.padding, strict=True
+            )
+        )
+        if merged:
+            product = _merge(vertical, horizontal)
+            axes, filters = [product], product.filters
+        else:
+            # Rows of tiles stay apart, each with a copy of the filters: products then come out in
+            # the order in which they are needed.
+            rows = np.repeat(vertical.filters, vertical.inputs.shape[1], axis=0)
+            filters = np.einsum("ax,by->abxy", rows, horizontal.filters).reshape(-1, self.taps)
+            axes = [horizontal, vertical]
+        self._inputs = [_constant(axis.inputs) for axis in axes]
+        self._outputs = [_constant(axis.outputs) for axis in axes]
+        self._filters = _constant(filters)
+
+    def cost(self, n: int, c: int, o: int) -> float:
+        r = self._filters.shape[0]
+        filtering = r * o * c * (2 * self.taps / _PRODUCTS + 1 / _STREAM)
+        seconds, v = _transform_cost(n * c * self.size[0] * self.size[1], self._inputs)
+        collapsing, m = _transform_cost(n * o * self.area, self._outputs)
+        if max(v, m) > _MOST_VALUES:
+            return math.inf
+        calls = (2 + len(self._inputs) + len(self._outputs)) * _CALL
+        return seconds + collapsing + 2 * v * o / _PRODUCTS + filtering + calls
+
+    def spread(self, x: paddle.Tensor) -> paddle.Tensor:
+        v = _transform(x, self._inputs)
+        return v.reshape([self._filters.shape[0], -1, x.shape[1]])
+
+    def gather(self, v: paddle.Tensor) -> paddle.Tensor:
+        return _transform_back(v, self._inputs).reshape([-1, v.shape[2], *self.size])
+
+    def expand(self, y: paddle.Tensor) -> paddle.Tensor:
+        m = _transform(y, self._outputs)
+        return m.reshape([self._filters.shape[0], -1, y.shape[1]])
+
+    def collapse(self, m: paddle.Tensor) -> paddle.Tensor:
+        return _transform_back(m, self._outputs).reshape([-1, m.shape[2], *self.output_size])
+
+    def filters(self, w: paddle.Tensor) -> paddle.Tensor:
+        u = paddle.matmul(self._filters, w.reshape([-1, self.taps]), transpose_y=True)
+        return u.reshape([u.shape[0], w.shape[0], w.shape[1]])
+
+    def unfilter(self, u: paddle.Tensor) -> paddle.Tensor:
+        w = paddle.matmul(u.reshape([u.shape[0], -1]), self._filters, transpose_x=True)
+        return w.reshape([u.shape[1], u.shape[2], *self.geometry.kernel])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """Minimal filtering along one axis, for `products` on each of `tiles`.
+
+    Args:
+        inputs: [products, tiles, input length].
+        outputs: [products, tiles, output length].
+        filters: [products, kernel].
+    """
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+    filters: np.ndarray
+
+
+# For kernels of 1 to 3 taps: what makes, of a tile of inputs, of the kernel, and of the products
+# (transposed), a tile of two outputs with the fewest products. One tap: nothing can be saved.
+_MINIMAL = {
+    1: (np.eye(2), np.ones((2, 1)), np.eye(2)),
+    2: (
+        np.array([[1, -1, 0], [0, 1, 0], [0, -1, 1]]),
+        np.array([[1, 0], [1, 1], [0, 1]]),
+        np.array([[1, 0], [1, 1], [0, 1]]),
+    ),
+    3: (
+        np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]]),
+        np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),
+        np.array([[1, 0], [1, 1], [1, -1], [0, 1]]),
+    ),
+}
+
+
+def _axis(length: int, kernel: int, stride: int, padding: int) -> _Axis:
+    """Return the filtering of one axis; each residue of the stride is a kernel of its own."""
+    length_out = (length + 2 * padding - kernel) // stride + 1
+    tiles = -(-length_out // 2)
+    parts: list[_Axis] = []
+    for phase in range(min(stride, kernel)):
+        of_inputs, of_kernel, of_outputs = _MINIMAL[len(range(phase, kernel, stride))]
+        products = len(of_kernel)
+        inputs = np.zeros((products, tiles, length))
+        outputs = np.zeros((products, tiles, length_out))
+        filters = np.zeros((products, kernel))
+        filters[:, phase::stride] = of_kernel
+        for tile in range(tiles):
+            for i, column in enumerate(of_inputs.T):
+                position = (2 * tile + i) * stride + phase - padding
+                if 0 <= position < length:
+                    inputs[:, tile, position] = column
+            for i, column in enumerate(of_outputs.T):
+                if 2 * tile + i < length_out:
+                    outputs[:, tile, 2 * tile + i] = column
+        parts.append(_Axis(inputs, outputs, filters))
+    return _Axis(
+        np.concatenate([part.inputs for part in parts]),
+        np.concatenate([part.outputs for part in parts]),
+        np.concatenate([part.filters for part in parts]),
+    )
+
+
+def _merge(vertical: _Axis, horizontal: _Axis) -> _Axis:
+    """Return the filtering of both axes, taken as one axis of pixels."""
+
+    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        both = np.einsum("atx,buy->abtuxy", a, b)
+        return both.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1], -1)
+
+    return _Axis(
+        product(vertical.inputs, horizontal.inputs),
+        product(vertical.outputs, horizontal.outputs),
+        product(vertical.filters[:, None], horizontal.filters[:, None])[:, 0],
+    )
+
+
+def _transform(x: paddle.Tensor, matrices: Sequence[paddle.Tensor]) -> paddle.Tensor:
+    """Transform the last axes of `x`, the last one first; each becomes the first axis instead."""
+    for matrix in matrices:
+        x = paddle.matmul(matrix, x.reshape([-1, matrix.shape[1]]), transpose_y=True)
+    return x
+
+
+def _transform_back(v: paddle.Tensor, matrices: Sequence[paddle.Tensor]) -> paddle.Tensor:
+    """Return the adjoint of `_transform`."""
+    for matrix in reversed(matrices):
+        v = paddle.matmul(v.reshape([matrix.shape[0], -1]), matrix, transpose_x=True)
+    return v
+
+
+def _transform_cost(values: int, matrices: Sequence[paddle.Tensor]) -> tuple[float, int]:
+    """Return the seconds that `_transform` of so many values takes, and how many it returns."""
+    seconds = 0.0
+    for matrix in matrices:
+        rows, columns = matrix.shape
+        after = values // columns * rows
+        seconds += 2 * values * rows / _PRODUCTS + (values + after) / _STREAM
+        values = after
+    return seconds, values
+
+
+def _constant(array: np.ndarray) -> paddle.Tensor:
+    matrix = array.reshape([-1, array.shape[-1]]).astype("float32")
+    return paddle.to_tensor(matrix, place=paddle.CPUPlace())
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(*shape: int) -> paddle.Tensor:
+    return paddle.to_tensor(np.ones(shape, "float32"), place=paddle.CPUPlace())
+
+
+@functools.lru_cache(maxsize=512)
+def plan_for(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> Plan | None:
+    """Return the plan with the least estimated time, None where Paddle's convolution must do.
+
+    Args:
+        geometry: of the convolution.
+        size: height and width of its input (of the output, for a transposed one).
+        n: pictures in the batch.
+        c: its channels in.
+        o: its channels out.
+    """
+    costs = [(plan.cost(n, c, o), name, plan) for name, plan in plans(geometry, size).items()]
+    cost, _, plan = min(costs, default=(math.inf, "", None))
+    return plan if math.isfinite(cost) else None
+
+
+@functools.lru_cache(maxsize=256)
+def plans(geometry: Geometry, size: Pair) -> dict[str, Plan]:
+    """Return the plans that can be used, by name; none if the picture is too small."""
+    if min(geometry.output_size(size)) < 1:
+        return {}
+    found: dict[str, Plan] = {
+        "patches": _PatchPlan(geometry, size),
+        "flat": _FlatPlan(geometry, size),
+    }
+    taps = [-(-k // s) for k, s in zip(geometry.kernel, geometry.stride, strict=True)]
+    if 1 < max(taps) <= max(_MINIMAL) and geometry.dilation == (1, 1):
+        found["minimal"] = _MinimalPlan(geometry, size, merged=False)
+        if size[0] * size[1] <= _MOST_MERGED:
+            found["merged"] = _MinimalPlan(geometry, size, merged=True)
+    return found
