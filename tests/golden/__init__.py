@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparison with numbers recorded from PaddleGAN."""
+"""PaddleGAN's recorded numbers."""

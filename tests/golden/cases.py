@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading, running and comparing recorded cases.
+
+A case is an .npz file: `case` holds its description as JSON, `out/<i>` the numbers that PaddleGAN
+gave, `in/<name>` some of the arguments. Arguments, weights and noise are functions of a text, a
+shape and a recipe, so that they need not be stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+
+FOLDER = Path(__file__).with_name("cases")
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
+Results = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass
+class Case:
+    """A recorded case.
+
+    Args:
+        id: such as `net/dcgenerator_mnist_eval`.
+        spec: what to run, with `kind` and `seed`.
+        outputs: description of each output: `path`, `shape`, tolerances.
+        loss_names: columns of a training case's losses.
+        arrays: the entries of the file.
+    """
+
+    id: str
+    spec: dict[str, Any]
+    outputs: list[dict[str, Any]]
+    loss_names: list[str]
+    arrays: dict[str, np.ndarray]
+
+
+def read(path: Path) -> Case:
+    """Read a case from its file."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    text = json.loads(arrays.pop("case").tobytes().decode("utf-8"))
+    return Case(text["id"], text["spec"], text["outputs"], text.get("loss_names", []), arrays)
+
+
+# -- arrays as functions of a text
+
+
+def stream(text: str) -> np.random.Generator:
+    """Return the random numbers that belong to a text."""
+    return np.random.default_rng(zlib.crc32(text.encode("utf-8")))
+
+
+def make(recipe: Mapping[str, Any], text: str, shape: Sequence[int]) -> np.ndarray:
+    """Return the array of a recipe, computed in float64 and rounded once.
+
+    Raises:
+        KeyError: no case here has such a recipe so far.
+    """
+    op, get = recipe["op"], recipe.get
+    low, high = get("lo", 0), get("hi", 1)
+    kind = {"ints": "int64", "smooth_u8": "uint8"}.get(op, "float32")
+    values = {
+        "normal": lambda: get("mean", 0) + get("std", 1) * stream(text).standard_normal(shape),
+        "absnormal": lambda: (
+            get("mean", 0) + get("std", 1) * abs(stream(text).standard_normal(shape))
+        ),
+        "unit": lambda: _unit(stream(text).standard_normal(shape)),
+        "uniform": lambda: low + (high - low) * stream(text).random(shape),
+        "ints": lambda: stream(text).integers(low, high, shape),
+        "pixels": lambda: low + (high - low) * (stream(text).integers(0, 256, shape) / 255.0),
+        "smooth_u8": lambda: _photograph(text, shape, get("jitter", 0)),
+        "value": lambda: np.reshape(recipe["value"], shape),
+    }[op]()
+    return np.asarray(values).astype(get("dtype", kind))
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    return values / np.sqrt((values * values).sum())
+
+
+def _photograph(text: str, shape: Sequence[int], jitter: int) -> np.ndarray:
+    """Return levels [..., H, W, C]: four plane waves a channel, perhaps with noise."""
+    *lead, height, width, channels = shape
+    waves = stream(text).random([int(np.prod(lead)) * channels, 4, 3, 1, 1])
+    fy, fx, phase = -3 + 6 * waves[:, :, 0], -3 + 6 * waves[:, :, 1], 2 * np.pi * waves[:, :, 2]
+    y, x = np.arange(height)[:, None] / height, np.arange(width)[None, :] / width
+    total = np.zeros([len(waves), height, width])
+    for wave in range(4):
+        total += np.cos(2 * np.pi * (fy[:, wave] * y + fx[:, wave] * x) + phase[:, wave])
+    levels = np.floor((0.5 + total / 8.0) * 255.0 + 0.5)
+    levels = np.moveaxis(levels.reshape([*lead, channels, height, width]), -3, -1)
+    if jitter:
+        levels = levels + stream(f"{text}/jitter").integers(-jitter, jitter + 1, shape)
+    return np.clip(levels, 0, 255)
+
+
+class Noise:
+    """Random draws that belong to a seed: the k-th of a kind and a shape is always the same."""
+
+    def __init__(self, seed: object) -> None:
+        self.seed = seed
+        self.drawn: dict[str, int] = {}
+
+    def normal(self, shape: Sequence[int]) -> np.ndarray:
+        """Return standard-normal values."""
+        return self._draw("normal", shape, {"op": "normal"})
+
+    def uniform(self, shape: Sequence[int]) -> np.ndarray:
+        """Return values in [0, 1)."""
+        return self._draw("uniform", shape, {"op": "uniform"})
+
+    def randint(self, low: int, high: int, shape: Sequence[int]) -> np.ndarray:
+        """Return integers, low <= i < high."""
+        return self._draw("randint", shape, {"op": "ints", "lo": low, "hi": high})
+
+    def _draw(self, kind: str, shape: Sequence[int], recipe: Mapping[str, Any]) -> np.ndarray:
+        place = f"{self.seed}/noise/{kind}/{'x'.join(map(str, shape)) or 'scalar'}"
+        number = self.drawn[place] = self.drawn.get(place, -1) + 1
+        return make(recipe, f"{place}/{number}", shape)
+
+
+def argument(spec: Mapping[str, Any], seed: object, name: str) -> Any:
+    """Return the argument that a case describes; tensors unless it says numpy."""
+    if "literal" in spec:
+        return spec["literal"]
+    for container, build in (("list", list), ("tuple", tuple)):
+        if container in spec:
+            return build(argument(s, seed, f"{name}.{i}") for i, s in enumerate(spec[container]))
+    if "dict" in spec:
+        return {key: argument(s, seed, f"{name}.{key}") for key, s in spec["dict"].items()}
+    array = make(spec, f"{seed}/input/{spec.get('tag', name)}", spec["shape"])
+    if spec.get("as") == "numpy":
+        return array
+    return paddle.to_tensor(array, stop_gradient=not spec.get("grad", False))
+
+
+def arguments(
+    call: Mapping[str, Any],
+    seed: object,
+    args: str = "args",
+    kwargs: str = "kwargs",
+    place: str = "",
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the positional and the keyword arguments of a call."""
+    positional = [argument(s, seed, f"{place}a{i}") for i, s in enumerate(call.get(args, []))]
+    named = {key: argument(s, seed, f"{place}{key}") for key, s in call.get(kwargs, {}).items()}
+    return positional, named
+
+
+# -- running
+
+
+def run(case: Case, adapter: Any) -> tuple[Results, list[str]]:
+    """Run a case and return its outputs by path, and what is wrong besides them."""
+    kind = "function" if "calls" in case.spec else case.spec["kind"]
+    runner = {
+        "network": _run_network,
+        "function": _run_calls,
+        "lr": _run_schedule,
+        "metric": _run_metric,
+        "train": _run_training,
+    }[kind]
+    with adapter.noise(Noise(case.spec["seed"])):
+        return runner(case, adapter)
+
+
+def _run_network(case: Case, adapter: Any) -> tuple[Results, list[str]]:
+    spec = case.spec
+    net = adapter.build_network(spec["registry"], spec["name"], spec["kwargs"])
+    problems = layout_problems(net, spec["state"])
+    net.set_state_dict(weights(spec["state"], spec["seed"]))
+    args, kwargs = arguments(spec, spec["seed"], kwargs="kwargs_call")
+    net.train() if spec["mode"] == "train" else net.eval()
+    with paddle.no_grad():
+        results = flat(net(*args, **kwargs))
+    buffers = [e["key"] for e in spec["state"] if e["buffer"]]
+    if spec["mode"] == "train" and spec.get("post_buffers", True) and buffers:
+        state = net.state_dict()
+        results["/post_buffers"] = np.concatenate([state[k].numpy().ravel() for k in buffers])
+    return results, problems
+
+
+def _run_calls(case: Case, adapter: Any) -> tuple[Results, list[str]]:
+    spec, results = case.spec, {}
+    name, kwargs = spec["name"], spec.get("kwargs", {})
+    for number, call in enumerate(spec["calls"]):
+        args, named = arguments(call, spec["seed"])
+        function: Callable[..., Any] = {
+            "criterion": lambda: adapter.build_criterion(name, kwargs),
+            "transform": lambda: adapter.build_transform(name, kwargs),
+            "pipeline": lambda: adapter.build_preprocess(spec["stages"]),
+            "function": lambda: _toy_penalty(adapter) if name in TOYS else adapter.helper(name),
+        }[spec["kind"]]()
+        returned = function(*args, **named)
+        if "keep" in call:
+            returned = {key: returned[key] for key in call["keep"]}
+        results |= flat(returned, f"/call{number}")
+        if "grad_of" in call:
+            returned.sum().backward()
+            for i in call["grad_of"]:
+                results[f"/call{number}/grad_a{i}"] = args[i].grad.numpy()
+    return results, []
+
+
+TOYS = ("toy_gradient_penalty",)
+
+
+def _toy_penalty(adapter: Any) -> Callable[..., paddle.Tensor]:
+    def penalise(real: Any, fake: Any, factors: Any, weight: float) -> paddle.Tensor:
+        criterion = adapter.build_criterion("GradientPenalty", {"loss_weight": weight})
+        return criterion(lambda x: (factors * x * x).sum(axis=[1, 2, 3]), real, fake)
+
+    return penalise
+
+
+def _run_schedule(case: Case, adapter: Any) -> tuple[Results, list[str]]:
+    spec, rates = case.spec, []
+    schedule = adapter.build_lr_scheduler(spec["name"], spec["kwargs"])
+    if spec["how"] == "epochs":
+        for epoch in spec["epochs"]:
+            schedule.step(epoch)
+            rates.append(schedule.get_lr())
+    else:
+        for _ in range(spec["steps"]):
+            rates.append(schedule.get_lr())
+            schedule.step()
+    return {"/lr": np.array(rates, "float64")}, []
+
+
+def _run_metric(case: Case, adapter: Any) -> tuple[Results, list[str]]:
+    metric = adapter.build_metric(case.spec["name"], case.spec["kwargs"])
+    for number, update in enumerate(case.spec["updates"]):
+        args, kwargs = arguments(update, case.spec["seed"], place=f"u{number}.")
+        metric.update(*args, **kwargs)
+    return {"/value": np.array(metric.accumulate(), "float64")}, []
+
+
+def _run_training(case: Case, adapter: Any) -> tuple[Results, list[str]]:
+    spec, problems, start = case.spec, [], {}
+    model = adapter.build_model(spec["model"])
+    adapter.setup_training(model, spec["lr_scheduler"], spec["optimizer"])
+    for name, net in spec["nets"].items():
+        problems += layout_problems(model.nets[name], net["state"])
+        start[name] = weights(net["state"], f"{spec['seed']}/{name}")
+        model.nets[name].set_state_dict(start[name])
+    logs = []
+    for i in range(spec["iters"]):
+        batch = {key: argument(s, spec["seed"], f"{key}.{i}") for key, s in spec["batch"].items()}
+        logs.append(adapter.train_step(model, batch))
+    names = sorted(set().union(*logs))
+    if names != case.loss_names:
+        problems.append(f"losses are {names}, expected {case.loss_names}")
+    losses = [[log.get(name, np.nan) for name in case.loss_names] for log in logs]
+    results = {"/losses": np.array(losses)}
+    for name in spec["nets"]:
+        rows = []
+        for key, value in model.nets[name].state_dict().items():
+            end, moved = np.float64(value.numpy()), np.float64(value.numpy()) - start[name][key]
+            rows.append([end.mean(), end.std(), moved.mean(), np.sqrt((moved**2).mean())])
+        results[f"/params/{name}"] = np.array(rows)
+    return results, problems
+
+
+def weights(entries: Sequence[Mapping[str, Any]], seed: object) -> dict[str, np.ndarray]:
+    """Return the state dict of a case's network."""
+    return {e["key"]: make(e["fill"], f"{seed}/{e['key']}", e["shape"]) for e in entries}
+
+
+def layout_problems(net: paddle.nn.Layer, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Compare keys, their order, shapes and types of a network with the recorded ones."""
+    got = [
+        (key, list(value.shape), str(value.dtype).removeprefix("paddle."))
+        for key, value in net.state_dict().items()
+    ]
+    want = [(e["key"], e["shape"], e["dtype"]) for e in entries]
+    if len(got) != len(want):
+        return [f"the state dict has {len(got)} entries, expected {len(want)}"]
+    pairs = zip(got, want, strict=True)
+    return [f"entry {g} of the state dict, expected {w}" for g, w in pairs if g != w]
+
+
+def flat(value: Any, path: str = "") -> Results:
+    """Return the arrays in a nested result by their paths."""
+    items: Iterator[tuple[Any, Any]]
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        items = ((key, value[key]) for key in sorted(value, key=str))
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    else:
+        if isinstance(value, str):
+            value = np.frombuffer(value.encode("utf-8"), "uint8")
+        return {path or "/": value.numpy() if hasattr(value, "numpy") else np.asarray(value)}
+    return {p: array for key, item in items for p, array in flat(item, f"{path}/{key}").items()}
+
+
+# -- comparing
+
+
+def differences(case: Case, results: Results) -> list[str]:
+    """Return a line for each output that is not as recorded."""
+    lines = []
+    paths = [output["path"] for output in case.outputs]
+    if sorted(paths) != sorted(results):
+        lines.append(f"outputs {sorted(results)}, expected {sorted(paths)}")
+    for number, output in enumerate(case.outputs):
+        if output["path"] not in results:
+            continue
+        got, want = results[output["path"]], case.arrays[f"out/{number}"]
+        if list(got.shape) != output["shape"]:
+            lines.append(f"{output['path']}: shape {list(got.shape)}, expected {output['shape']}")
+            continue
+        tolerance = _tolerance(output, want, case.arrays.get(f"atol/{number}"))
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(np.float64(got) - np.float64(want))
+        apart = np.where((np.isnan(got) & np.isnan(want)) | (got == want), 0.0, apart)
+        if not (apart <= tolerance).all():
+            worst = np.nanmax(apart / np.maximum(tolerance, 1e-30))
+            lines.append(f"{output['path']}: up to {worst:.3g} tolerances apart")
+    return lines
+
+
+def _tolerance(output: Mapping[str, Any], want: np.ndarray, recorded: np.ndarray | None) -> Any:
+    if recorded is not None:
+        return np.float64(recorded)
+    if want.dtype.kind in "iu":
+        return output.get("int_tol", 0)
+    if "abs_tol" in output:
+        return output["abs_tol"]
+    want = np.float64(want)
+    finite = want[np.isfinite(want)]
+    scale = output.get("scale", np.sqrt((finite**2).mean()) if finite.size else 0.0)
+    return output.get("tol", 1.0) * (ABSOLUTE * max(scale, 1e-7) + RELATIVE * np.abs(want))
