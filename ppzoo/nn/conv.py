@@ -2,14 +2,14 @@
 """Convolutions: Paddle's layers, faster on CPUs.
 
 State dicts, initialisation and results are those of `paddle.nn.Conv2D` and `Conv2DTranspose`. On a
-CPU, in float32, with zero padding and one group, the work goes through `ppzoo.nn.conv_plans`;
+CPU, in float32, with zero padding and one group, `ppzoo.nn.conv_plans` says how to go about it;
 everything else, GPUs and exported graphs among it, goes to Paddle's own layers.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -57,13 +57,16 @@ class Conv2D(nn.Conv2D):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Convolve `x` [N, C, H, W]."""
-        if self._geometry is None or not _is_plain(x, self.weight):
+        g = self._geometry
+        if g is None or not _is_plain(x, self.weight) or x.shape[1] != self.weight.shape[1]:
             return nn.Conv2D.forward(self, x)
         n, c, h, w = x.shape
-        plan = plan_for(self._geometry, (h, w), n, c, self.weight.shape[0])
-        if plan is None or c != self.weight.shape[1]:
-            return nn.Conv2D.forward(self, x)
-        return _run(plan.convolve, x, self.weight, self.bias)
+        plan = plan_for(g, (h, w), n, c, self.weight.shape[0])
+        if plan is None:
+            y = F.conv2d(x, self.weight, stride=g.stride, padding=g.padding, dilation=g.dilation)
+        else:
+            y = plan.convolve(x, self.weight)
+        return _add_bias(y, self.bias)
 
 
 class Conv2DTranspose(nn.Conv2DTranspose):
@@ -104,8 +107,9 @@ class Conv2DTranspose(nn.Conv2DTranspose):
         self, x: paddle.Tensor, output_size: int | Sequence[int] | None = None
     ) -> paddle.Tensor:
         """Convolve `x` [N, C, H, W] transposed, optionally to an `output_size` (height, width)."""
+        g = self._geometry
         if (
-            self._geometry is None
+            g is None
             or self._extra is None
             or output_size is not None
             or not _is_plain(x, self.weight)
@@ -113,14 +117,22 @@ class Conv2DTranspose(nn.Conv2DTranspose):
         ):
             return nn.Conv2DTranspose.forward(self, x, output_size)
         n, c, h, w = x.shape
-        size = self._geometry.input_size((h, w))
-        size = (size[0] + self._extra[0], size[1] + self._extra[1])
+        size = tuple(a + b for a, b in zip(g.input_size((h, w)), self._extra, strict=True))
         plan = None
-        if min(size) > 0 and self._geometry.output_size(size) == (h, w):
-            plan = plan_for(self._geometry, size, n, self.weight.shape[1], c)
+        if min(size) > 0 and g.output_size(size) == (h, w):
+            plan = plan_for(g, size, n, self.weight.shape[1], c)
         if plan is None:
-            return nn.Conv2DTranspose.forward(self, x)
-        return _run(plan.transpose, x, self.weight, self.bias)
+            y = F.conv2d_transpose(
+                x,
+                self.weight,
+                stride=g.stride,
+                padding=g.padding,
+                output_padding=self._extra,
+                dilation=g.dilation,
+            )
+        else:
+            y = plan.transpose(x, self.weight)
+        return _add_bias(y, self.bias)
 
 
 class UpsampleConv2D(Conv2D):
@@ -156,7 +168,7 @@ class UpsampleConv2D(Conv2D):
         o, c = self.weight.shape[:2]
         weight = paddle.matmul(self.weight.reshape([o * c, 9]), _wide_kernel())
         weight = weight.reshape([o, c, 16]).transpose([1, 0, 2]).reshape([c, o, 4, 4])
-        return _run(plan.transpose, x, weight, self.bias)
+        return _add_bias(plan.transpose(x, weight), self.bias)
 
 
 _UPSAMPLING = Geometry(kernel=(4, 4), stride=(2, 2), padding=(1, 1), dilation=(1, 1))
@@ -194,13 +206,7 @@ def _pair(value: Any) -> Pair | None:
     return (value[0], value[1])
 
 
-def _run(
-    convolve: Callable[..., paddle.Tensor],
-    x: paddle.Tensor,
-    weight: paddle.Tensor,
-    bias: paddle.Tensor | None,
-) -> paddle.Tensor:
-    y = convolve(x, weight)
+def _add_bias(y: paddle.Tensor, bias: paddle.Tensor | None) -> paddle.Tensor:
     if bias is None:
         return y
     n, o, h, w = y.shape

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ways to convolve a batch on a CPU by a few large matrix products.
 
-Paddle's own CPU convolution copies the patches of one picture at a time on one thread and
-multiplies them in small pieces. Here the whole batch goes through large products, which MKL
-computes on all cores. All ways of doing so have the same form, a product of *spread* pictures:
+Paddle's own CPU convolution goes through a batch picture by picture: it copies the patches of one
+on one thread and multiplies them in small pieces. Here the whole batch goes through large products,
+which MKL computes on all cores. All ways of doing so have the same form, a product of *spread*
+pictures:
 
     y = collapse(spread(x) * filters(w))
 
 where `spread`, `filters` and `collapse` are linear; their adjoints give the transposed convolution
 and all gradients. A `Plan` is one way, and `plan_for` estimates which is the fastest:
 
-- `_PatchPlan` spreads a picture into its patches (im2col).
-- `_FlatPlan` does too, with the patches of all pictures in one matrix: for very small outputs.
+- `_FlatPlan` spreads pictures into patches (im2col), all in one matrix: for very small outputs.
 - `_MinimalPlan` is minimal filtering (Toom 1963, Winograd 1980; Lavin & Gray 2016,
   arXiv:1509.09308): 16 products instead of 36 for four outputs of a 3 x 3 kernel, 36 instead of 64
   for a 4 x 4 kernel of stride 2. Its transforms are products with constant matrices, which pad,
   and lay the pictures of the batch side by side, on the way: nothing else is ever copied.
 
-Results equal Paddle's up to rounding; docs/benchmarks.md has the times.
+For few channels or a single large picture Paddle's own way is as good. Results equal Paddle's up to
+rounding; docs/benchmarks.md has the times.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from paddle.autograd import PyLayer
 
 Pair = tuple[int, int]
 Map = Callable[[paddle.Tensor], paddle.Tensor]
-Contractions = dict[str, Callable[..., paddle.Tensor]]
 
 # Measured on two cores of an AMD EPYC (Zen 3); only their ratios matter, when plans are compared.
 _PRODUCTS = 140e9  # floating-point operations a second in a large matrix product
@@ -44,6 +44,7 @@ _STREAM = 4e9  # values a second that a thin product reads and writes
 _UNFOLD = 1.1e9  # values a second out of `unfold` or into `fold`
 _TRANSPOSE = 0.6e9  # values a second of a transposition
 _CALL = 20e-6  # seconds that a call of an operator takes
+_PICTURE = 12e-6  # seconds that Paddle's convolution takes for a picture besides
 _FULL_WIDTH = 16  # columns below which a product is as slow as with this many
 _MOST_VALUES = 2**28  # in a spread batch: 1 GiB
 _MOST_MERGED = 256  # pixels whose axes are transformed together
@@ -98,56 +99,6 @@ class _Linear(PyLayer):
     def backward(ctx: Any, gradient: paddle.Tensor) -> paddle.Tensor:
         function, adjoint = ctx.maps
         return linear(gradient, adjoint, function)
-
-
-def _contract(contractions: Contractions, result: str, **operands: paddle.Tensor) -> paddle.Tensor:
-    """Contract two of three tensors to the third, differentiably; see `_PATCH_PRODUCT`."""
-    needing = [name for name, operand in operands.items() if not operand.stop_gradient]
-    if not needing or not paddle.is_grad_enabled():
-        return contractions[result](**operands)
-    # Each operand has a node of its own, for `paddle.grad` to leave out. One has the value.
-    value = None
-    for name in needing:
-        others = {other: operand for other, operand in operands.items() if other != name}
-        part = _Contraction.apply(
-            operands[name],
-            contractions,
-            result,
-            name,
-            _Hidden(others),
-            None if value is None else _Hidden({result: value}),
-        )
-        value = part if value is None else value + part
-    return value
-
-
-@dataclasses.dataclass(frozen=True)
-class _Hidden:
-    """Tensors that a PyLayer shall not take for arguments to differentiate by."""
-
-    tensors: dict[str, paddle.Tensor]
-
-
-class _Contraction(PyLayer):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        operand: paddle.Tensor,
-        contractions: Contractions,
-        result: str,
-        name: str,
-        others: _Hidden,
-        like: _Hidden | None,
-    ) -> paddle.Tensor:
-        ctx.contraction = (contractions, result, name, others.tensors)
-        if like is not None:
-            return paddle.zeros_like(like.tensors[result])
-        return contractions[result](**{name: operand}, **others.tensors)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: paddle.Tensor) -> paddle.Tensor:
-        contractions, result, name, others = ctx.contraction
-        return _contract(contractions, name, **others, **{result: gradient})
 
 
 class Plan(abc.ABC):
@@ -213,72 +164,6 @@ class Plan(abc.ABC):
         return paddle.matmul(m, u)
 
 
-class _PatchPlan(Plan):
-    """Patches of each picture as a matrix.
-
-    v is [N, C kh kw, H' W'], m [N, O, H' W'], u [O, C kh kw].
-    """
-
-    def __init__(self, geometry: Geometry, size: Pair) -> None:
-        super().__init__(geometry, size)
-        # Paddle 2.6 takes lists only.
-        self._window = [list(pair) for pair in dataclasses.astuple(geometry)]
-        self._pointwise = geometry == Geometry((1, 1), (1, 1), (0, 0), geometry.dilation)
-
-    def cost(self, n: int, c: int, o: int) -> float:
-        values = n * c * self.taps * self.area
-        if values > _MOST_VALUES:
-            return math.inf
-        unfolding = 0.0 if self._pointwise else values / _UNFOLD + _CALL
-        products = 2 * values * o / _PRODUCTS * max(1.0, _FULL_WIDTH / self.area)
-        return unfolding + products + 2 * _CALL
-
-    def spread(self, x: paddle.Tensor) -> paddle.Tensor:
-        if self._pointwise:
-            return x.reshape([x.shape[0], x.shape[1], -1])
-        return F.unfold(x, *self._window)
-
-    def gather(self, v: paddle.Tensor) -> paddle.Tensor:
-        if self._pointwise:
-            return v.reshape([v.shape[0], v.shape[1], *self.size])
-        return F.fold(v, list(self.size), *self._window)
-
-    def expand(self, y: paddle.Tensor) -> paddle.Tensor:
-        return y.reshape([y.shape[0], y.shape[1], self.area])
-
-    def collapse(self, m: paddle.Tensor) -> paddle.Tensor:
-        return m.reshape([m.shape[0], m.shape[1], *self.output_size])
-
-    def filters(self, w: paddle.Tensor) -> paddle.Tensor:
-        return w.reshape([w.shape[0], -1])
-
-    def unfilter(self, u: paddle.Tensor) -> paddle.Tensor:
-        return u.reshape([u.shape[0], -1, *self.geometry.kernel])
-
-    def multiply(self, v: paddle.Tensor, u: paddle.Tensor) -> paddle.Tensor:
-        return _contract(_PATCH_PRODUCT, "m", v=v, u=u)
-
-    def multiply_back(self, m: paddle.Tensor, u: paddle.Tensor) -> paddle.Tensor:
-        return _contract(_PATCH_PRODUCT, "v", m=m, u=u)
-
-
-def _filters_of_patches(v: paddle.Tensor, m: paddle.Tensor) -> paddle.Tensor:
-    """Return the sum over pictures of m [N, O, P] times v [N, K, P] transposed."""
-    n, o, k = m.shape[0], m.shape[1], v.shape[1]
-    each = paddle.matmul(m, v, transpose_y=True)
-    # Paddle's own sum over the first axis takes ten times as long as this product.
-    return paddle.matmul(_ones(1, n), each.reshape([n, o * k])).reshape([o, k])
-
-
-# The product m = u v, as what any two of the three contract to. Paddle's own derivative of it sums
-# over pictures slowly, and its second derivative crashes where the first operand needs none.
-_PATCH_PRODUCT: Contractions = {
-    "m": lambda v, u: paddle.matmul(u, v),
-    "v": lambda m, u: paddle.matmul(u, m, transpose_x=True),
-    "u": _filters_of_patches,
-}
-
-
 class _FlatPlan(Plan):
     """Patches of all pictures as one matrix.
 
@@ -287,8 +172,9 @@ class _FlatPlan(Plan):
 
     def __init__(self, geometry: Geometry, size: Pair) -> None:
         super().__init__(geometry, size)
-        self._whole = geometry.kernel == size and self.area == 1 and geometry.padding == (0, 0)
-        self._patches = _PatchPlan(geometry, size)
+        # Paddle 2.6 takes lists only.
+        self._window = [list(pair) for pair in dataclasses.astuple(geometry)]
+        self._whole = geometry.kernel == size and geometry.padding == (0, 0)
 
     def cost(self, n: int, c: int, o: int) -> float:
         values = n * c * self.taps * self.area
@@ -302,26 +188,27 @@ class _FlatPlan(Plan):
     def spread(self, x: paddle.Tensor) -> paddle.Tensor:
         if self._whole:
             return x.reshape([x.shape[0], -1])
-        return self._flatten(self._patches.spread(x))
+        return self._flatten(F.unfold(x, *self._window))
 
     def gather(self, v: paddle.Tensor) -> paddle.Tensor:
         if self._whole:
             return v.reshape([v.shape[0], -1, *self.size])
-        return self._patches.gather(self._restore(v))
+        return F.fold(self._restore(v), list(self.size), *self._window)
 
     def expand(self, y: paddle.Tensor) -> paddle.Tensor:
-        return self._flatten(self._patches.expand(y))
+        return self._flatten(y.reshape([y.shape[0], y.shape[1], self.area]))
 
     def collapse(self, m: paddle.Tensor) -> paddle.Tensor:
-        return self._patches.collapse(self._restore(m))
+        return self._restore(m).reshape([-1, m.shape[1], *self.output_size])
 
     def filters(self, w: paddle.Tensor) -> paddle.Tensor:
-        return self._patches.filters(w)
+        return w.reshape([w.shape[0], -1])
 
     def unfilter(self, u: paddle.Tensor) -> paddle.Tensor:
-        return self._patches.unfilter(u)
+        return u.reshape([u.shape[0], -1, *self.geometry.kernel])
 
     def _flatten(self, t: paddle.Tensor) -> paddle.Tensor:
+        """Return [N H' W', rows] of [N, rows, H' W']."""
         n, rows, area = t.shape
         return (t if area == 1 else t.transpose([0, 2, 1])).reshape([n * area, rows])
 
@@ -500,11 +387,6 @@ def _constant(array: np.ndarray) -> paddle.Tensor:
     return paddle.to_tensor(matrix, place=paddle.CPUPlace())
 
 
-@functools.lru_cache(maxsize=64)
-def _ones(*shape: int) -> paddle.Tensor:
-    return paddle.to_tensor(np.ones(shape, "float32"), place=paddle.CPUPlace())
-
-
 @functools.lru_cache(maxsize=512)
 def plan_for(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> Plan | None:
     """Return the plan with the least estimated time, None where Paddle's convolution must do.
@@ -517,8 +399,21 @@ def plan_for(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> Plan | N
         o: its channels out.
     """
     costs = [(plan.cost(n, c, o), name, plan) for name, plan in plans(geometry, size).items()]
-    cost, _, plan = min(costs, default=(math.inf, "", None))
-    return plan if math.isfinite(cost) else None
+    if not costs:
+        return None
+    cost, _, plan = min(costs)
+    return plan if cost < _cost_of_paddles(geometry, size, n, c, o) else None
+
+
+def _cost_of_paddles(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> float:
+    h, w = geometry.output_size(size)
+    weights = o * c * geometry.kernel[0] * geometry.kernel[1]
+    products = 2 * n * weights * h * w / _PRODUCTS * max(1.0, _FULL_WIDTH / (h * w))
+    unfolding = n * weights // o * h * w / _UNFOLD
+    if geometry == Geometry((1, 1), (1, 1), (0, 0), geometry.dilation):
+        unfolding = 0.0
+    # The gradient of the weights is read and written for each picture; a third of the passes.
+    return products + unfolding + n * (_PICTURE + 2 / 3 * weights / _STREAM)
 
 
 @functools.lru_cache(maxsize=256)
@@ -526,10 +421,7 @@ def plans(geometry: Geometry, size: Pair) -> dict[str, Plan]:
     """Return the plans that can be used, by name; none if the picture is too small."""
     if min(geometry.output_size(size)) < 1:
         return {}
-    found: dict[str, Plan] = {
-        "patches": _PatchPlan(geometry, size),
-        "flat": _FlatPlan(geometry, size),
-    }
+    found: dict[str, Plan] = {"flat": _FlatPlan(geometry, size)}
     taps = [-(-k // s) for k, s in zip(geometry.kernel, geometry.stride, strict=True)]
     if 1 < max(taps) <= max(_MINIMAL) and geometry.dilation == (1, 1):
         found["minimal"] = _MinimalPlan(geometry, size, merged=False)

@@ -14,7 +14,7 @@ from ppzoo.nn import conv, conv_plans
 from ppzoo.nn.conv import Conv2D, Conv2DTranspose, UpsampleConv2D
 from ppzoo.nn.conv_plans import Geometry
 
-PLANS = ("patches", "flat", "minimal", "merged")
+PLANS = ("paddle", "flat", "minimal", "merged")
 
 # Arguments of Conv2D after the channels, and the size of the input.
 CONVOLUTIONS = [
@@ -126,11 +126,11 @@ def test_transposed_convolution_equals_paddles(
 def test_which_plans_there_are() -> None:
     size = (8, 8)
     for kernel, stride, dilation, names in [
-        ((4, 4), (2, 2), (1, 1), set(PLANS)),
-        ((3, 3), (1, 1), (1, 1), set(PLANS)),
-        ((4, 4), (1, 1), (1, 1), {"patches", "flat"}),
-        ((3, 3), (1, 1), (2, 2), {"patches", "flat"}),
-        ((1, 1), (1, 1), (1, 1), {"patches", "flat"}),
+        ((4, 4), (2, 2), (1, 1), {"flat", "minimal", "merged"}),
+        ((3, 3), (1, 1), (1, 1), {"flat", "minimal", "merged"}),
+        ((4, 4), (1, 1), (1, 1), {"flat"}),
+        ((3, 3), (1, 1), (2, 2), {"flat"}),
+        ((1, 1), (1, 1), (1, 1), {"flat"}),
     ]:
         geometry = Geometry(kernel, stride, (0, 0), dilation)
         assert set(conv_plans.plans(geometry, size)) == names
@@ -152,7 +152,7 @@ def test_minimal_filtering_is_as_exact_as_paddle(only: Any) -> None:
     assert errors[0] < 2 * errors[1]
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", ["flat", "minimal", "merged"])
 def test_gradients_of_gradients(only: Any, plan: str) -> None:
     """The gradient penalty of WGAN-GP equals its finite differences.
 
@@ -260,12 +260,22 @@ def test_pictures_that_do_not_fit_get_paddles_error() -> None:
         Conv2D(2, 4, 3)(normal(1, 3, 6, 6))
 
 
-def test_a_batch_too_large_to_spread_goes_to_paddle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv_plans, "_MOST_VALUES", 1000)
-    conv_plans.plan_for.cache_clear()
-    calls = count_native_calls(monkeypatch)
-    assert Conv2D(2, 4, 3, padding=1)(normal(2, 2, 12, 12)).shape == [2, 4, 12, 12]
-    assert len(calls) == 1
+def test_which_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(kernel: int, stride: int, padding: int, size: int, *n_c_o: int) -> str | None:
+        geometry = Geometry((kernel,) * 2, (stride,) * 2, (padding,) * 2, (1, 1))
+        conv_plans.plan_for.cache_clear()
+        plan = conv_plans.plan_for(geometry, (size, size), *n_c_o)
+        names = {id(plan): name for name, plan in conv_plans.plans(geometry, (size,) * 2).items()}
+        return names.get(id(plan))
+
+    assert chosen(4, 2, 1, 32, 128, 64, 128) == "minimal"
+    assert chosen(4, 2, 1, 8, 128, 256, 512) == "merged"
+    assert chosen(4, 1, 0, 4, 128, 512, 1) == "flat"
+    assert chosen(4, 2, 1, 64, 128, 1, 64) is None  # one channel
+    assert chosen(4, 2, 1, 256, 1, 3, 64) is None  # one large picture
+    assert chosen(4, 1, 0, 3, 1, 1, 1) is None  # the kernel does not fit
+    monkeypatch.setattr(conv_plans, "_MOST_VALUES", 2**24)
+    assert chosen(4, 2, 1, 32, 128, 64, 128) is None  # not enough memory
     conv_plans.plan_for.cache_clear()
 
 
