@@ -12,7 +12,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppzoo.networks.latent import LatentGenerator
-from ppzoo.nn.conv import Conv2D
+from ppzoo.nn.conv import Conv2D, UpsampleConv2D
 from ppzoo.registry import GENERATORS
 
 
@@ -39,12 +39,12 @@ class DeepConvGenerator(LatentGenerator):
         self.l1 = nn.Sequential(nn.Linear(latent_dim, 2 * ngf * self.init_size**2))
         self.conv_blocks = nn.Sequential(
             nn.BatchNorm2D(2 * ngf),
-            nn.Upsample(scale_factor=2),
-            Conv2D(2 * ngf, 2 * ngf, 3, padding=1),
+            nn.Identity(),  # keeps the numbers of the layers that PaddleGAN's weights have
+            UpsampleConv2D(2 * ngf, 2 * ngf),
             nn.BatchNorm2D(2 * ngf, momentum=0.2),
             nn.LeakyReLU(0.2),
-            nn.Upsample(scale_factor=2),
-            Conv2D(2 * ngf, ngf, 3, padding=1),
+            nn.Identity(),
+            UpsampleConv2D(2 * ngf, ngf),
             nn.BatchNorm2D(ngf, momentum=0.2),
             nn.LeakyReLU(0.2),
             Conv2D(ngf, output_nc, 3, padding=1),
