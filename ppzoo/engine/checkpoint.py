@@ -86,7 +86,7 @@ def save(
     content["ppzoo"] = {
         "format": FORMAT,
         "version": __version__,
-        "parameter_names": _parameter_names(model),
+        "parameter_names": {key: p.name for key, p in _parameters(model).items()},
         "schedules": {name: _arrays(s.state_dict()) for name, s in model.lr_schedulers.items()},
         "scalers": {name: _arrays(scaler.state_dict()) for name, scaler in model.scalers.items()},
         "extra": model.extra_state(),
@@ -130,8 +130,8 @@ def restore(content: Mapping[str, Any], model: Model, ema: EMA | None, source: P
     """Put the state of a checkpoint into a model that is set up for training.
 
     Raises:
-        WeightsError: networks or optimizers differ from those of the checkpoint; then the networks
-            have not changed.
+        WeightsError: networks or optimizers differ from those of the checkpoint; then nothing of
+            the model has changed.
     """
     ours = content["ppzoo"]
     averages = {} if ema is None else {f"{name}_ema": state for name, state in ema.shadow.items()}
@@ -148,13 +148,12 @@ def restore(content: Mapping[str, Any], model: Model, ema: EMA | None, source: P
         (state, match_state(state, content[name], f"{source} ({name})"))
         for name, state in (*expected, *averages.items())
     ]
+    optimizers = {
+        name: _renamed(content[name], ours["parameter_names"], model, f"{source} ({name})")
+        for name in model.optimizers
+    }
     for name, optim in model.optimizers.items():
-        try:
-            optim.set_state_dict(_renamed(content[name], ours["parameter_names"], model))
-        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise WeightsError(
-                f"{source}: the state of {name} does not fit its networks ({error})"
-            ) from error
+        optim.set_state_dict(optimizers[name])
     for name, scheduler in model.lr_schedulers.items():
         scheduler.set_state_dict(ours["schedules"][name])
     for name, scaler in model.scalers.items():
@@ -268,30 +267,37 @@ def _arrays(value: Any) -> Any:
     return value
 
 
-def _parameter_names(model: Model) -> dict[str, str]:
-    """Return Paddle's name of each parameter, which optimizers use as keys, by ours.
+def _parameters(model: Model) -> dict[str, paddle.Tensor]:
+    """Return all parameters by names that are the same in every process.
 
-    Paddle numbers parameters in the order of their making in a process, so a second model in the
-    same notebook has other names.
+    Paddle numbers parameters in the order of their making in a process, and optimizers use these
+    numbers as keys; so a second model in the same notebook has other ones.
     """
     return {
-        f"{net_name}.{key}": parameter.name
+        f"{net_name}.{key}": parameter
         for net_name, net in model.nets.items()
         for key, parameter in net.named_parameters()
     }
 
 
 def _renamed(
-    state: Mapping[str, Any], old_names: Mapping[str, str], model: Model
+    state: Mapping[str, Any], old_names: Mapping[str, str], model: Model, source: str
 ) -> dict[str, Any]:
-    names = {
-        old_names[key]: new for key, new in _parameter_names(model).items() if key in old_names
-    }
+    """Return an optimizer's state with the names that the parameters have in this process."""
+    owners = {old_names[key]: p for key, p in _parameters(model).items() if key in old_names}
     renamed = {}
     for key, value in state.items():
         if key == "master_weights":
-            renamed[key] = {names.get(name, name): item for name, item in value.items()}
+            renamed[key] = {owners[name].name: item for name, item in value.items()}
             continue
-        owner = max((name for name in names if key.startswith(f"{name}_")), key=len, default=None)
-        renamed[key if owner is None else names[owner] + key[len(owner) :]] = value
+        old = max((name for name in owners if key.startswith(f"{name}_")), key=len, default=None)
+        if old is None:
+            renamed[key] = value
+            continue
+        if np.shape(value) != tuple(owners[old].shape) and np.size(value) != 1:
+            raise WeightsError(
+                f"{source} does not fit the optimizer: {key} is {np.shape(value)}, its parameter "
+                f"{tuple(owners[old].shape)}"
+            )
+        renamed[owners[old].name + key[len(old) :]] = value
     return renamed
