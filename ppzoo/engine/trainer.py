@@ -309,7 +309,7 @@ class Trainer:
         seed_step(self.seed, self.iteration)
         self.batch, self.model.iteration = batch, self.iteration
         logs = self.model.train_step(batch)
-        _built("lr_scheduler", self.model.step_lr_schedulers)
+        self.model.step_lr_schedulers()
         self.iteration += 1
         if self._ema is not None:
             self._ema.update(self.iteration)
@@ -364,6 +364,7 @@ class Trainer:
         )
 
     def _setup_training(self) -> None:
+        _ = self.train_loader  # made now: what is wrong with the data shows before the training
         if self.model.optimizers:
             return
         if self.config.lr_scheduler is None:
@@ -431,7 +432,7 @@ class Trainer:
             found.append(cb.Visuals(interval, config.min_max, config.image_num))
         found.append(cb.Snapshot(config.snapshot_config.interval, self.by_epoch))
         if config.validation is not None and config.validation.interval > 0:
-            _ = self.evaluator  # made now: what is wrong with it shows before the training
+            _ = self.evaluator  # made now, for the same reason as the training data
             found.append(cb.Validate(config.validation.interval))
         return found + self._extra_callbacks
 
