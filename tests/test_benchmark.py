@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark's table and report; its workers train on demand."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.benchmark import bench
+from tools.benchmark.rows import ROWS
+
+HERE = Path(bench.HERE)
+
+
+def results(**speeds: float) -> dict[str, Any]:
+    facts = {"products": 100.0, "gflop_per_image": 2.0, "version": "1", "runtime": "r"}
+    variants = {
+        name: {"images_per_second": speed, "slowest": speed, "fastest": speed, **facts}
+        for name, speed in speeds.items()
+    }
+    return {"processor": "P", "rows": {"dcgan64": {"title": "DCGAN", "variants": variants}}}
+
+
+def test_table_shows_speeds_ratio_and_share_of_the_peak() -> None:
+    lines = bench.table(results(paddle=4.0, settings=8.0, ppzoo=30.0, torch=20.0)).splitlines()
+    assert len(lines) == 3
+    assert lines[2] == "| DCGAN | 4.0 | 8.0 | 30.0 | 20.0 | **1.50** | 60% |"
+
+
+def test_table_without_pytorch_has_no_ratio() -> None:
+    line = bench.table(results(ppzoo=30.0)).splitlines()[2]
+    assert line == "| DCGAN | 30.0 |  |  |"
+
+
+def test_report_replaces_the_table_and_keeps_rows_that_were_not_measured(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"before\n{bench.BEGIN}\nold\n{bench.END}\nafter\n", encoding="utf-8")
+    older = results(ppzoo=1.0)
+    older["rows"]["wgan28"] = older["rows"]["dcgan64"] | {"title": "WGAN"}
+    (tmp_path / "benchmarks.json").write_text(json.dumps(older), encoding="utf-8")
+    bench.report(results(ppzoo=30.0), tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{bench.BEGIN}\n| images/s |")
+    assert text.endswith(f"{bench.END}\nafter\n")
+    assert "| DCGAN | 30.0 |" in text
+    assert "| WGAN | 1.0 |" in text
+    assert "old" not in text
+    stored = json.loads((tmp_path / "benchmarks.json").read_text(encoding="utf-8"))
+    assert list(stored["rows"]) == ["dcgan64", "wgan28"]
+
+
+def test_page_has_the_places_that_the_report_fills() -> None:
+    page = (bench.ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert page.index(bench.BEGIN) < page.index(bench.END)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_has_its_config_and_its_twin(name: str) -> None:
+    assert (bench.ROOT / ROWS[name].config).is_file()
+    twins = ast.parse((HERE / "twins.py").read_text(encoding="utf-8")).body[-1]
+    assert isinstance(twins, ast.Assign)
+    assert name in [key.value for key in twins.value.keys]
+
+
+def test_no_variant_inherits_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    script = tmp_path / "probe.py"
+    script.write_text(
+        "import json, os\n"
+        "names = [n for n in os.environ if n.startswith(('MKL', 'OMP', 'PPZOO_RUNTIME'))]\n"
+        "print('noise')\n"
+        "print(json.dumps({'names': names}), flush=True)\n"
+        "print(json.dumps({'seconds': float(input())}), flush=True)\n"
+    )
+    variant = bench.Variant("t", str(script), (), (("PPZOO_RUNTIME", "off"),))
+    worker = bench.Worker(Path(sys.executable), variant, "dcgan64")
+    assert worker.facts == {"names": ["PPZOO_RUNTIME"]}
+    assert worker.train(3) == 3.0
+    worker.close()
+
+
+@pytest.mark.parametrize("options", [(), ("--plain",)])
+def test_worker_trains_as_told(options: tuple[str, ...]) -> None:
+    process = subprocess.run(
+        [sys.executable, str(HERE / "paddle_worker.py"), "wgan28", *options],
+        input="1\n1\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
+    assert lines[0]["products"] > 0
+    assert len(lines) == 3
+    assert all(line["seconds"] > 0 for line in lines[1:])
+
+
+def test_worker_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
+    script = tmp_path / "fails.py"
+    script.write_text("raise SystemExit(3)")
+    with pytest.raises(SystemExit, match="code 3"):
+        bench.Worker(Path(sys.executable), bench.Variant("t", str(script)), "dcgan64")

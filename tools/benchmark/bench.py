@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure training on the CPU, with PyTorch beside: python tools/benchmark/bench.py
+
+For each row, processes train the same model on random pictures, in turn, in one session:
+- `paddle`: Paddle's own layers, as installed, on one thread;
+- `settings`: the same with ppzoo's runtime settings;
+- `ppzoo`: with ppzoo's layers and optimizer options too;
+- `torch`: a twin in eager PyTorch, in an environment of its own that is made at the first run.
+Medians go to docs/benchmarks.json and into the table of docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import ppzoo  # noqa: E402
+from tools.benchmark.rows import ROWS, Row  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+TORCH = "torch==2.13.0"
+BEGIN, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
+# What would change the speed of a process, so no variant inherits it.
+SETTINGS = ("PPZOO_RUNTIME", "MKL_", "OMP_", "KMP_", "OPENBLAS_", "MALLOC_", "GLIBC_TUNABLES")
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One of the processes that are compared.
+
+    Args:
+        title: the table's column.
+        script: the worker, beside this file.
+        options: of the worker, after the row's name.
+        environment: variables of the process.
+    """
+
+    title: str
+    script: str
+    options: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+VARIANTS = {
+    "paddle": Variant(
+        "Paddle as installed", "paddle_worker.py", ("--plain",), (("PPZOO_RUNTIME", "off"),)
+    ),
+    "settings": Variant("with settings", "paddle_worker.py", ("--plain",)),
+    "ppzoo": Variant("ppzoo", "paddle_worker.py"),
+    "torch": Variant("PyTorch eager", "torch_worker.py"),
+}
+
+
+class Worker:
+    """A process that trains on demand."""
+
+    def __init__(self, python: Path, variant: Variant, row: str) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
+        self._process = subprocess.Popen(
+            [str(python), str(HERE / variant.script), row, *variant.options],
+            env=clean | dict(variant.environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.facts = self._read()
+
+    def train(self, steps: int) -> float:
+        """Take training steps and return the seconds that they took."""
+        self._process.stdin.write(f"{steps}\n")
+        self._process.stdin.flush()
+        return self._read()["seconds"]
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> dict[str, Any]:
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        raise SystemExit(f"{self._process.args} ended with code {self._process.wait()}")
+
+
+def torch_python(folder: Path) -> Path:
+    """Return the interpreter of an environment with PyTorch, made in `folder` if need be."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "complete"
+    if not stamp.exists():
+        print(f"Making an environment with {TORCH} in {folder}", flush=True)
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", TORCH, "numpy"], check=True)
+        stamp.write_text(TORCH, encoding="utf-8")
+    return python
+
+
+def measure(name: str, row: Row, pythons: dict[str, Path], rounds: int) -> dict[str, Any]:
+    """Return the images/s of each variant: the median, and the range, of alternating rounds."""
+    workers: dict[str, Worker] = {}
+    try:
+        for variant, python in pythons.items():
+            workers[variant] = Worker(python, VARIANTS[variant], name)
+        for worker in workers.values():  # buffers, kernels, caches
+            worker.train(row.steps)
+        speeds: dict[str, list[float]] = {variant: [] for variant in workers}
+        for _ in range(rounds):
+            for variant, worker in workers.items():
+                speeds[variant].append(row.steps * row.images[0] / worker.train(row.steps))
+        return {
+            variant: {
+                "images_per_second": statistics.median(speeds[variant]),
+                "slowest": min(speeds[variant]),
+                "fastest": max(speeds[variant]),
+                **worker.facts,
+            }
+            for variant, worker in workers.items()
+        }
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the table of all rows as Markdown."""
+    variants = [v for v in VARIANTS if any(v in r["variants"] for r in results["rows"].values())]
+    head = ["images/s", *(VARIANTS[v].title for v in variants), "ppzoo / PyTorch", "of peak"]
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    for row in results["rows"].values():
+        speeds = {v: r["images_per_second"] for v, r in row["variants"].items()}
+        cells = [f"{speeds[v]:.1f}" if v in speeds else "" for v in variants]
+        both = "ppzoo" in speeds and "torch" in speeds
+        ratio = f"**{speeds['ppzoo'] / speeds['torch']:.2f}**" if both else ""
+        share = ""
+        if both:
+            gflops = speeds["ppzoo"] * row["variants"]["torch"]["gflop_per_image"]
+            share = f"{gflops / row['variants']['ppzoo']['products']:.0%}"
+        lines.append([row["title"], *cells, ratio, share])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def report(results: dict[str, Any], folder: Path) -> None:
+    """Write docs/benchmarks.json and the table of docs/benchmarks.md."""
+    path = folder / "benchmarks.json"
+    if path.exists():  # rows that were not measured now stay
+        old = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        results["rows"] = {
+            k: (old | results["rows"])[k] for k in ROWS if k in old | results["rows"]
+        }
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    page = folder / "benchmarks.md"
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}", encoding="utf-8")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    home = Path(os.environ.get("PPZOO_HOME") or Path.home() / ".cache" / "ppzoo")
+    result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    result.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
+    result.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    result.add_argument("--rounds", type=int, default=7, help="measurements of each variant")
+    result.add_argument(
+        "--venv", type=Path, default=home / "benchmark" / "torch", help="where PyTorch is, or goes"
+    )
+    result.add_argument(
+        "--dry-run", action="store_true", help="print the table without writing it to docs/"
+    )
+    return result
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    args = parser().parse_args()
+    pythons = {
+        name: torch_python(args.venv) if name == "torch" else Path(sys.executable)
+        for name in args.variants
+    }
+    results: dict[str, Any] = {
+        "processor": ppzoo.runtime.configure().processor,
+        "cores": ppzoo.runtime.physical_cores(),
+        "python": platform.python_version(),
+        "rows": {},
+    }
+    for name in args.only:
+        print(f"{ROWS[name].title}: {args.rounds} rounds of {', '.join(pythons)}", flush=True)
+        variants = measure(name, ROWS[name], pythons, args.rounds)
+        results["rows"][name] = {"title": ROWS[name].title, "variants": variants}
+        for variant, result in variants.items():
+            print(
+                f"  {variant:9} {result['images_per_second']:8.1f} images/s "
+                f"({result['slowest']:.1f} to {result['fastest']:.1f}); products "
+                f"{result['products']:.0f} GFLOP/s; {result['version']}; {result['runtime']}"
+            )
+    print(table(results))
+    if not args.dry_run:
+        report(results, ROOT / "docs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the measured processes share: they train on demand, so that measurements can alternate.
+
+A worker answers each line "N" on standard input by a line of JSON after N training steps.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def serve(step: Callable[[int], Any], facts: dict[str, Any]) -> None:
+    """Say `facts`, then train as told until standard input ends.
+
+    Args:
+        step: takes the training step with the given number, from 0.
+        facts: what the report shall know about this process.
+    """
+    print(json.dumps(facts), flush=True)
+    done = 0
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for _ in range(int(line)):
+            step(done)
+            done += 1
+        print(json.dumps({"seconds": time.perf_counter() - start}), flush=True)
+
+
+def speed_of_products(multiply: Callable[[], Any], size: int) -> float:
+    """Return the GFLOP/s of a product of two square matrices of `size`, the best of five."""
+    multiply()
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        multiply()
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best / 1e9
