@@ -227,6 +227,7 @@ class TrainConfig(Section):
         validation: the section `validate`.
         export_model: networks to export.
         min_max: the range of pictures' values, for saving them.
+        sync_batch_norm: whether batch norms see the batches of all processes, not only their own.
         image_num: how many pictures of a batch to show.
         seed: None for a new one in each run.
         device: `cpu`, `gpu` or `gpu:N`, None for the best there is.
@@ -258,6 +259,7 @@ class TrainConfig(Section):
         1.0,
     )
     find_unused_parameters: StrictBool = False
+    sync_batch_norm: StrictBool = False
     image_num: Count | None = None
     max_eval_steps: Count | None = None
     warnings: tuple[str, ...] = ()

@@ -89,7 +89,8 @@ def join_world() -> World:
     """Join the other processes if a launcher started this one among several."""
     if int(os.environ.get("PADDLE_TRAINERS_NUM", "1")) < 2:
         return World()
-    paddle.distributed.init_parallel_env()
+    if not paddle.distributed.is_initialized():
+        paddle.distributed.init_parallel_env()
     world = World(paddle.distributed.get_rank(), paddle.distributed.get_world_size())
     random.set_shard(world.rank, world.size)
     return world

@@ -25,8 +25,9 @@ class EMA:
     ) -> None:
         self.decay, self.start = decay, start
         self._nets = {name: nets[name] for name in names}
-        self._parameters = {
-            name: {key for key, _ in net.named_parameters()} for name, net in self._nets.items()
+        self._trained = {
+            name: {key for key, value in net.named_parameters() if not value.stop_gradient}
+            for name, net in self._nets.items()
         }
         # In float32 even where a network is not: its steps are too small for low precision.
         self.shadow = {
@@ -36,7 +37,7 @@ class EMA:
 
     @paddle.no_grad()
     def update(self, iteration: int) -> None:
-        """Move the averages towards the current weights; buffers are copied.
+        """Move the averages towards the current weights; what is not trained is copied.
 
         Args:
             iteration: finished training steps.
@@ -45,7 +46,7 @@ class EMA:
         for name, net in self._nets.items():
             for key, value in net.state_dict().items():
                 average, value = self.shadow[name][key], _precise(value)
-                if key in self._parameters[name] and decay:
+                if key in self._trained[name] and decay:
                     average.set_value(average * decay + value * (1.0 - decay))
                 else:
                     average.set_value(value)

@@ -28,6 +28,7 @@ from ppzoo.engine.logs import setup_logging
 from ppzoo.engine.run_dir import make_run_dir, open_run_dir
 from ppzoo.errors import ConfigError, UserError
 from ppzoo.model import Batch, Precision
+from ppzoo.nn.sync_batch_norm import sync_batch_norms
 from ppzoo.runtime import seed_everything, select_device
 
 # With several processes: steps between looks at whether one of them was asked to stop.
@@ -344,14 +345,16 @@ class Trainer:
         if self.world.size == 1:
             return
         for net in self.model.nets.values():
+            if self.config.sync_batch_norm:
+                sync_batch_norms(net)
             self.world.broadcast(list(net.state_dict().values()))
         self.model.reduce_gradients = self.world.average_gradients
 
     def _share_running_statistics(self) -> None:
-        """Evaluate on all processes with the buffers that the first one saves."""
+        """Let all processes have the running statistics that the first one saves."""
         if self.world.size > 1:
             for net in self.model.nets.values():
-                self.world.broadcast([value for _, value in net.named_buffers()])
+                self.world.broadcast([v for v in net.state_dict().values() if v.stop_gradient])
 
     def _loader(self, part: str) -> Any:
         train = part == "train"
