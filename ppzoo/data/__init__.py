@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Datasets, transforms, and the loader that makes batches of them."""
+
+from ppzoo.data.loader import Loader, build_dataloader, build_dataset
+
+__all__ = ["Loader", "build_dataloader", "build_dataset"]
