@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: flags, exit codes, and one sentence for each mistake."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ppzoo import cli
+from ppzoo.config import load_config
+from ppzoo.weights import read, write_pdparams
+
+from .runs import PLAIN, ROOT, SMOKE, checkpoint_in, run_tool, stopped, trained
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call `tools/main.py` in this process; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path, main: Callable[..., int] = cli.main_tool) -> tuple:
+        capfd.readouterr()
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as error:  # argparse's way
+            code = error.code
+        return (code, *capfd.readouterr())
+
+    return call
+
+
+def config(name: str = "wgan") -> Path:
+    return SMOKE / f"{name}.yaml"
+
+
+def test_training_says_where_everything_is(run: Run, tmp_path: Path) -> None:
+    code, out, err = run(
+        *("-c", config("cgan"), "--seed", "3", "-o", "validate=null", "output_dir=runs"),
+        *("log_config.visiual_interval=2", "enable_visualdl=true"),
+    )
+    assert (code, err) == (0, "")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert out.startswith("CPU: ")
+    assert "seed: 3" in out
+    for line in (
+        f"pictures: runs/{folder.name}/visual_train/iter000004_fixed_generated_imgs.png",
+        f"film of the training: runs/{folder.name}/training.gif",
+        f"run folder: runs/{folder.name}",
+        f"curves: visualdl --logdir runs/{folder.name}",
+    ):
+        assert line in out.splitlines()
+    assert load_config(folder / "config.yaml").seed == 3
+
+
+def test_dry_run_prints_the_resolved_config_and_makes_nothing(run: Run, tmp_path: Path) -> None:
+    options = ["model.generator.ngf=8", "dataset.train.batch_size=2"]
+    code, out, err = run("-c", config(), "--dry-run", "--seed", "0", "--no-cuda", "-o", *options)
+    assert (code, err) == (0, "")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "again.yaml").write_text(out)
+    again = load_config(tmp_path / "again.yaml")
+    assert again == load_config(config(), [*options, "seed=0", "device=cpu"])
+    assert (again.seed, again.device) == (0, "cpu")
+    assert again.model.kwargs["generator"].kwargs["ngf"] == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "value"),
+    [
+        (["--seed", "0"], "seed", 0),
+        (["--val-interval", "7"], "validate.interval", 7),
+        (["--val-interval", "-1"], "validate.interval", -1),
+        (["--no-cuda"], "device", "cpu"),
+        (["--device", "cpu", "--no-cuda"], "device", "cpu"),
+        (["--device", "gpu:1"], "device", "gpu:1"),
+        # Python's spellings, which PaddleGAN's scripts use.
+        (["-o", "model.params={'disc_iters': 3}"], "model.params.disc_iters", 3),
+        (["-o", "enable_visualdl=False"], "enable_visualdl", False),
+        (["-o", "min_max=(0., 1.)"], "min_max.0", 0.0),
+        (["-o", "lr_scheduler.learning_rate=1e-5"], "lr_scheduler.learning_rate", 1e-5),
+        (["-o", "max_eval_steps=None"], "max_eval_steps", None),
+        (["-o", "seed=1", "-o", "image_num=2"], "image_num", 2),
+        (["-o", "optimizer.optimizer_G.net_names=['netG']"], "optimizer.optimizer_G.beta1", 0.5),
+    ],
+)
+def test_flags_and_overrides_reach_the_config(
+    run: Run, tmp_path: Path, arguments: list[str], key: str, value: object
+) -> None:
+    code, out, _ = run("-c", config(), "--dry-run", *arguments)
+    assert code == 0
+    (tmp_path / "again.yaml").write_text(out)
+    found = load_config(tmp_path / "again.yaml").to_dict()
+    for part in key.split("."):
+        found = found[int(part)] if isinstance(found, list) else (found or {}).get(part)
+    assert found == value
+
+
+MISTAKES = {
+    "no config": ([], "-c FILE is missing"),
+    "no such config": (["-c", "nope.yaml"], "nope.yaml: there is no such file"),
+    "folder": (["-c", "."], r"\. is a folder|\.: "),
+    "wrong key": (["-o", "model.generator.ngff=4"], r"no argument 'ngff'; did you mean 'ngf'\?"),
+    "wrong path": (["-o", "modle.name=X"], r"no key 'modle'; did you mean 'model'\?"),
+    "no equals sign": (["-o", "seed"], "-o seed: expected key=value"),
+    "wrong type": (["-o", "dataset.train.batch_size=many"], "batch_size.* got 'many'"),
+    "unknown model": (["-o", "model.name=GANModle"], r"GANModle'; did you mean 'GANModel'\?"),
+    "negative seed": (["--seed", "-1"], "seed: .*greater than or equal to 0"),
+    "evaluate never-ending": (["--val-interval", "0"], r"at least 1, or -1 for never, got 0"),
+    "contradiction": (["--no-cuda", "--device", "gpu"], "--no-cuda and --device gpu contradict"),
+    "no GPU": (["--device", "gpu"], "built for CPUs only"),
+    "what device": (["--device", "tpu"], "device.*'tpu'"),
+    "profiler key": (["-p", "bach_range=[1,2]"], r"-p .*'bach_range'; did you mean 'batch_range'"),
+    "load and resume": (["--load", "a", "--resume", "b"], "--load and --resume contradict"),
+    "resume nothing": (["--resume", "nope.pdparams"], "there is no file nope.pdparams"),
+    "load nothing": (["--load", "nope.pdparams"], "there is no file nope.pdparams"),
+    "evaluate nothing": (["--evaluate-only"], "evaluating needs weights"),
+    "no data": (["-o", "dataset.train=null"], "has no dataset.train to train on"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_is_one_sentence(run: Run, tmp_path: Path, name: str) -> None:
+    arguments, message = MISTAKES[name]
+    if name not in ("no config", "no such config", "folder"):
+        arguments = ["-c", str(config()), *arguments, "-o", f"output_dir={tmp_path / 'runs'}"]
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert re.search(message, err), err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_all_mistakes_of_a_config_are_told_together(run: Run) -> None:
+    code, _, err = run(
+        *("-c", config(), "-o", "model.generator.ngff=4", "dataset.train.batch_size=many"),
+        *("optimizer.optimizer_G.beta9=1", "log_config.interval=0"),
+    )
+    assert code == 2
+    for part in ("'ngff'", "'many'", "'beta9'", "log_config.interval"):
+        assert part in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [["--sed", "3"], ["--seed", "x"], ["--amp_level", "O9"]])
+def test_flag_that_argparse_refuses(run: Run, arguments: list[str]) -> None:
+    code, _, err = run("-c", config(), *arguments)
+    assert code == 2
+    assert "usage: tools/main.py" in err
+    assert arguments[0] in err
+
+
+def test_foreign_and_malicious_files(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "evil").write_bytes(b"cos\nsystem\n(S'touch exploded'\ntR.")
+    write_pdparams(tmp_path / "other", {"generator": {"a": 1}})
+    for flag, name, message in (
+        ("--resume", "text", "text is a text file"),
+        ("--load", "evil", "evil is refused"),
+        ("--resume", "evil", "evil is refused"),
+        ("--load", "other", "has none of the networks netG, netD"),
+        ("--resume", "other", "holds weights but no training state"),
+    ):
+        code, _, err = run("-c", config(), flag, name)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil", "other", "text"]
+
+
+def test_changed_options_are_refused_in_one_sentence(run: Run, tmp_path: Path) -> None:
+    checkpoint = stopped("wgan", tmp_path / "first", 1)
+    code, _, err = run("-c", config("cgan"), "--resume", checkpoint, "-o", *PLAIN)
+    assert code == 2
+    assert "model.generator.name: DeepConvGenerator -> ConditionalDeepConvGenerator" in err
+    assert err.count("\n") == 1
+
+
+def test_resume_and_load(run: Run, tmp_path: Path) -> None:
+    checkpoint = stopped("wgan", tmp_path / "first", 3)
+    code, out, _ = run("-c", config(), "--resume", checkpoint, "-o", *PLAIN)
+    assert code == 0
+    assert "going on after iteration 3 of 4" in out
+
+    weights = checkpoint.with_name("iter_3_weight.pdparams")
+    code, out, _ = run("-c", config(), "--load", weights, "-o", *PLAIN, "total_iters=1")
+    assert code == 0
+    assert "Iter: 1/1" in out
+
+
+def test_load_of_some_networks_says_which_are_missing(run: Run, tmp_path: Path) -> None:
+    run_before = trained("wgan", tmp_path / "first", "total_iters=1")
+    content = read(checkpoint_in(run_before.run_dir))
+    write_pdparams(tmp_path / "half", {"netG": content["netG"]})
+    code, out, _ = run("-c", config(), "--load", "half", "-o", *PLAIN, "total_iters=1")
+    assert code == 0
+    assert "WARNING: half has no netD: it keeps its initial weights" in out
+
+
+def test_evaluation_alone(run: Run, tmp_path: Path) -> None:
+    options = ["ema={decay: 0.5, nets: [netG]}", "total_iters=3"]
+    checkpoint = checkpoint_in(trained("cgan", tmp_path / "first", *options).run_dir)
+    content = read(checkpoint)
+    write_pdparams(tmp_path / "raw", {name: content[name] for name in ("netG", "netD")})
+    look = ["validate={save_img: true}", "max_eval_steps=1", "dataset.test.batch_size=2"]
+    pictures = []
+    for number, (main, arguments) in enumerate(
+        [
+            (cli.main_tool, ["--evaluate-only", "--load", checkpoint]),
+            (cli.main, ["--resume", checkpoint]),
+            (cli.main_tool, ["--evaluate-only", "--load", "raw"]),
+        ]
+    ):
+        rest = ["-o", *options, *look, f"output_dir={number}"]
+        command = [] if main is cli.main_tool else ["eval"]
+        code, out, err = run(*command, "-c", config("cgan"), *arguments, *rest, main=main)
+        assert (code, err) == (0, "")
+        assert "Test iter: [0/1]" in out
+        (folder,) = (tmp_path / str(number)).iterdir()
+        assert [path.name for path in folder.iterdir()] == ["visual_test"]
+        pictures.append((folder / "visual_test" / "0000_0000_fake.png").read_bytes())
+    # The averaged weights are looked at, as they are during training.
+    assert pictures[0] == pictures[1] != pictures[2]
+
+
+@pytest.mark.parametrize("flags", [["--amp"], ["--amp", "--amp_level", "O2"]])
+def test_mixed_precision_runs_on_a_cpu_in_float32(run: Run, flags: list[str]) -> None:
+    code, out, _ = run("-c", config(), *flags, "-o", *PLAIN, "total_iters=1")
+    assert code == 0
+    assert "WARNING: mixed precision needs a GPU: this run is in float32" in out
+
+
+def test_level_without_mixed_precision_is_told(run: Run) -> None:
+    _, _, err = run("-c", config(), "--amp_level", "O2", "--dry-run")
+    assert err == "warning: --amp_level has no effect without --amp\n"
+
+
+def test_warnings_of_the_config_are_told(run: Run, tmp_path: Path) -> None:
+    text = config().read_text().replace("_base_: dcgan", f"_base_: {SMOKE / 'dcgan'}")
+    (tmp_path / "old.yaml").write_text(text + "\ncheckpoints_dir: x\n")
+    code, _, err = run("-c", "old.yaml", "--dry-run")
+    assert code == 0
+    assert re.fullmatch(r"warning: old\.yaml:\d+ checkpoints_dir: is ignored.*\n", err)
+
+
+def test_profile(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run(
+        *("-c", config(), "-p", "batch_range=[2,3];profile_path=trace.json", "-o", *PLAIN)
+    )
+    assert code == 0
+    assert "profile: trace.json" in out
+    assert (tmp_path / "trace.json").stat().st_size > 1000
+
+
+def test_list(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    code, out, _ = run("--list")
+    assert code == 0
+    for line in ("models (", "  DCGANModel", "  Adam", "  configs/dcgan_mnist.yaml"):
+        assert f"\n{line}" in f"\n{out}"
+    code, out, _ = run("list", "models", main=cli.main)
+    assert code == 0
+    assert out.splitlines()[1:] == ["  DCGANModel", "  GANModel"]
+    assert run("list", "nonsense", main=cli.main)[0] == 2
+
+
+def test_train_subcommand(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("train", "-c", config(), "-o", *PLAIN, "total_iters=1", main=cli.main)
+    assert code == 0
+    assert "run folder: output_dir/wgan-" in out
+
+
+def test_version_and_help(run: Run) -> None:
+    assert run("--version", main=cli.main)[1].startswith("ppzoo ")
+    assert "predict" in run("--help", main=cli.main)[1]
+    assert run(main=cli.main)[0] == 2
+
+
+def test_reader_that_stops_reading_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+        def fileno(self) -> int:
+            return descriptor
+
+    with open(Path(__file__), encoding="utf-8") as file:
+        descriptor = file.fileno()
+        monkeypatch.setattr(sys, "stdout", Closed())
+        assert cli.main_tool(["--list"]) == 1
+
+
+def test_interrupted_before_training(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    def interrupt(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ppzoo.engine.trainer.Trainer.__init__", interrupt)
+    code, _, err = run("-c", config())
+    assert (code, err) == (130, "interrupted\n")
+
+
+def test_bug_is_not_passed_off_as_the_users_mistake(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("ppzoo.gan.gan.GANModel.train_step", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("-c", config(), "-o", *PLAIN)
+
+
+def test_script_of_paddlegan_as_it_is() -> None:
+    done = run_tool("-c", "configs/smoke/wgan.yaml", "-o", "model.generator.ngff=3")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"error: [^\n]*'ngff'[^\n]*\n", done.stderr)
