@@ -73,9 +73,9 @@ class Proof:
 # number of classes among them; `digits_frechet` the distance to held-out real digits in the
 # classifier's feature space; `digits_label_accuracy` the share that is the digit asked for.
 _DIGITS = (
-    Margin("digits_frechet", at_most=0.25, of_baseline=True),
-    Margin("digits_sure", at_least=0.5),
-    Margin("digits_coverage", at_least=9),
+    Margin("digits_frechet", at_most=0.05, of_baseline=True),
+    Margin("digits_sure", at_least=0.35),
+    Margin("digits_coverage", at_least=8),
 )
 PROOFS = {
     "dcgan": Proof(
