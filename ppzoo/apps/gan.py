@@ -171,6 +171,8 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     n_class = args.n_class if args.n_class is not None else 10 * (args.name == "cgan")
     output = Path(args.output)
     film = output.with_suffix(".gif")
+    if args.seed < 0:
+        raise UserError(f"--seed is {args.seed}, expected at least 0")
     if args.interpolate and output == film:
         raise UserError(
             f"--output is {output}, the film's name: name the grid's file, such as .png"
