@@ -88,10 +88,11 @@ class Profiler(Callback):
             self._finish(trainer)
 
     def _finish(self, trainer: Trainer) -> None:
-        self._profiler.stop()
         if self.timer_only:
             trainer.log(self._profiler.step_info())
+            self._profiler.stop()
         else:
+            self._profiler.stop()
             path = Path(self.path or trainer.run_dir / "profile.json")
             self._profiler.export(str(path), format="json")
             self._profiler.summary(op_detail=False, thread_sep=False, time_unit="ms")
