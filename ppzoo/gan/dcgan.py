@@ -16,6 +16,7 @@ from paddle import nn
 from ppzoo.gan.adversarial import AdversarialModel
 from ppzoo.model import Batch, Criterion, Discriminator, Generator, Logs
 from ppzoo.networks.latent import LatentGenerator
+from ppzoo.nn.checks import check_at_least
 from ppzoo.nn.conv import Conv2D, Conv2DTranspose
 from ppzoo.nn.norm import NormType, build_norm_layer
 from ppzoo.registry import DISCRIMINATORS, GENERATORS, MODELS
@@ -58,6 +59,7 @@ class DCGenerator(LatentGenerator):
             raise ValueError(
                 "norm_type 'spectral' is for discriminators; DCGenerator has none of it"
             )
+        check_at_least(1, input_nz=input_nz, output_nc=output_nc, ngf=ngf)
         self.latent_shape = (input_nz, 1, 1)
         layers: list[nn.Layer] = []
         channels = input_nz
@@ -96,6 +98,7 @@ class DCDiscriminator(nn.Layer):
         super().__init__()
         if norm_type == "spectral":
             raise ValueError("DCDiscriminator takes norm_type 'batch', 'instance' or 'none'")
+        check_at_least(1, input_nc=input_nc, ndf=ndf)
         layers: list[nn.Layer] = [
             Conv2D(input_nc, ndf, 4, stride=2, padding=1, bias_attr=False),
             nn.LeakyReLU(0.2),

@@ -15,6 +15,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppzoo.nn import random
+from ppzoo.nn.checks import check_at_least
 from ppzoo.registry import CRITERIONS
 
 GANMode = Literal["vanilla", "lsgan", "wgan", "wgangp", "hinge", "logistic"]
@@ -100,6 +101,7 @@ class GANLoss(nn.Layer):
                 f"gan_mode is {gan_mode!r}, expected one of 'vanilla', 'lsgan', 'wgan', 'wgangp', "
                 "'hinge', 'logistic'"
             )
+        check_at_least(0, loss_weight=loss_weight)
         self.gan_mode = gan_mode
         self.target_real_label = target_real_label
         self.target_fake_label = target_fake_label
@@ -145,6 +147,7 @@ class GradientPenalty(nn.Layer):
 
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
+        check_at_least(0, loss_weight=loss_weight)
         self.loss_weight = loss_weight
 
     def forward(

@@ -12,6 +12,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppzoo.networks.latent import LatentGenerator
+from ppzoo.nn.checks import check_at_least
 from ppzoo.nn.conv import Conv2D, UpsampleConv2D
 from ppzoo.registry import GENERATORS
 
@@ -31,7 +32,8 @@ class DeepConvGenerator(LatentGenerator):
 
     def __init__(self, latent_dim: int, output_nc: int, size: int = 64, ngf: int = 64) -> None:
         super().__init__()
-        if size % 4:
+        check_at_least(1, latent_dim=latent_dim, output_nc=output_nc, ngf=ngf)
+        if size < 4 or size % 4:
             raise ValueError(f"size is {size}, expected a multiple of 4")
         self.latent_shape = (latent_dim,)
         self.ngf = ngf
@@ -74,6 +76,7 @@ class ConditionalDeepConvGenerator(DeepConvGenerator):
     def __init__(
         self, latent_dim: int, output_nc: int, n_class: int = 10, size: int = 64, ngf: int = 64
     ) -> None:
+        check_at_least(1, latent_dim=latent_dim, n_class=n_class)
         super().__init__(latent_dim + n_class, output_nc, size, ngf)
         self.latent_shape = (latent_dim,)
         self.n_class = n_class

@@ -11,6 +11,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppzoo.nn.checks import check_at_least
 from ppzoo.nn.conv import Conv2D
 from ppzoo.nn.norm import NormType, build_norm_layer
 from ppzoo.registry import DISCRIMINATORS
@@ -39,8 +40,7 @@ class NLayerDiscriminator(nn.Layer):
         use_sigmoid: bool = False,
     ) -> None:
         super().__init__()
-        if n_layers < 1:
-            raise ValueError(f"n_layers is {n_layers}, expected at least 1")
+        check_at_least(1, input_nc=input_nc, ndf=ndf, n_layers=n_layers)
         spectral = norm_type == "spectral"
         # A bias in front of a norm that subtracts the mean is idle; PaddleGAN's frozen instance
         # norm has it all the same, its unnormalised variant does not.
@@ -104,6 +104,7 @@ class NLayerDiscriminatorWithClassification(NLayerDiscriminator):
         norm_type: NormType = "instance",
         use_sigmoid: bool = False,
     ) -> None:
+        check_at_least(1, input_nc=input_nc, n_class=n_class)
         super().__init__(input_nc + n_class, ndf, n_layers, norm_type, use_sigmoid)
         self.n_class = n_class
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from paddle.optimizer.lr import LRScheduler, MultiStepDecay
 
 from ppzoo.errors import ConfigError
+from ppzoo.nn.checks import check_at_least
 from ppzoo.registry import LRSCHEDULERS
 
 LRSCHEDULERS.register(MultiStepDecay)
@@ -30,8 +31,8 @@ class LinearDecay(LRScheduler):
     def __init__(
         self, learning_rate: float, start_epoch: int, decay_epochs: int, iters_per_epoch: int = 1
     ) -> None:
-        if iters_per_epoch < 1:
-            raise ValueError(f"iters_per_epoch is {iters_per_epoch}, expected at least 1")
+        check_at_least(1, iters_per_epoch=iters_per_epoch)
+        check_at_least(0, decay_epochs=decay_epochs)
         self.start_epoch, self.decay_epochs = start_epoch, decay_epochs
         self.iters_per_epoch = iters_per_epoch
         super().__init__(learning_rate)
@@ -90,6 +91,8 @@ class CosineAnnealingRestartLR(LRScheduler):
                 f"periods has {len(periods)} entries and restart_weights {len(restart_weights)}; "
                 "they must have the same length"
             )
+        for period in periods:
+            check_at_least(1, **{"an entry of periods": period})
         self.periods, self.restart_weights, self.eta_min = periods, restart_weights, eta_min
         self.ends = list(itertools.accumulate(periods))
         super().__init__(learning_rate)

@@ -50,6 +50,12 @@ class TestDCGenerator:
         assert z.shape == [400, 5, 1, 1]
         assert 0.0 <= z.numpy().min() < 0.01 < 0.99 < z.numpy().max() < 1.0
 
+    @pytest.mark.parametrize("name", ["input_nz", "output_nc", "ngf"])
+    def test_there_is_something_of_everything(self, name):
+        options = {"input_nz": 5, "input_nc": 1, "output_nc": 1, "ngf": 4, name: 0}
+        with pytest.raises(ValueError, match=f"{name} is 0, expected at least 1"):
+            DCGenerator(**options)
+
     def test_spectral_norm_is_not_for_generators(self):
         with pytest.raises(ValueError, match="'spectral' is for discriminators"):
             DCGenerator(5, 1, 1, norm_type="spectral")
@@ -67,6 +73,11 @@ class TestDCDiscriminator:
         of_norms = [] if norm_type == "none" else [f"model.{i}.bias" for i in (3, 6, 9)]
         of_convolutions = [f"model.{i}.bias" for i in (2, 5, 8)] if norm_type == "batch" else []
         assert sorted(found) == sorted([*of_convolutions, *of_norms, "model.11.bias"])
+
+    @pytest.mark.parametrize("name", ["input_nc", "ndf"])
+    def test_there_is_something_of_everything(self, name):
+        with pytest.raises(ValueError, match=f"{name} is 0, expected at least 1"):
+            DCDiscriminator(**{"input_nc": 1, "ndf": 4, name: 0})
 
     def test_spectral_norm_is_refused(self):
         with pytest.raises(ValueError, match="takes norm_type 'batch', 'instance' or 'none'"):

@@ -83,6 +83,12 @@ class TestGANLoss:
         with pytest.raises(ValueError, match="gan_mode is 'wgan-gp', expected one of 'vanilla'"):
             GANLoss("wgan-gp")
 
+    def test_a_negative_weight_is_refused(self):
+        with pytest.raises(ValueError, match=r"loss_weight is -1.0, expected at least 0"):
+            GANLoss("vanilla", loss_weight=-1.0)
+        with pytest.raises(ValueError, match=r"loss_weight is -0.5, expected at least 0"):
+            GradientPenalty(loss_weight=-0.5)
+
     def test_has_no_weights(self):
         assert not GANLoss("vanilla").state_dict()
 

@@ -16,7 +16,7 @@ def test_pictures_have_the_size_asked_for(size):
     assert np.abs(pictures.numpy()).max() <= 1.0
 
 
-@pytest.mark.parametrize("size", [30, 2])
+@pytest.mark.parametrize("size", [30, 2, 0, -4])
 def test_an_impossible_size_is_refused(size):
     with pytest.raises(ValueError, match=f"size is {size}, expected a multiple of 4"):
         DeepConvGenerator(6, 3, size=size)
@@ -61,3 +61,17 @@ def test_sampling_does_not_depend_on_the_batch():
     np.testing.assert_allclose(
         generator.sample(3, seed=1).numpy(), generator.sample(66, seed=1).numpy()[:3], atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ({"latent_dim": 0}, "latent_dim"),
+        ({"output_nc": -1}, "output_nc"),
+        ({"ngf": 0}, "ngf"),
+        ({"n_class": 0}, "n_class"),
+    ],
+)
+def test_there_is_something_of_everything(wrong, name):
+    with pytest.raises(ValueError, match=f"{name} is {wrong[name]}, expected at least 1"):
+        ConditionalDeepConvGenerator(**{"latent_dim": 6, "output_nc": 1, "size": 8} | wrong)

@@ -72,9 +72,10 @@ class TestLayout:
         for layer in layers:
             assert layer(paddle.to_tensor(-1.0)).item() == pytest.approx(-slope)
 
-    def test_there_is_a_layer(self):
-        with pytest.raises(ValueError, match="n_layers is 0, expected at least 1"):
-            NLayerDiscriminator(3, n_layers=0)
+    @pytest.mark.parametrize("name", ["input_nc", "ndf", "n_layers"])
+    def test_there_is_something_of_everything(self, name):
+        with pytest.raises(ValueError, match=f"{name} is 0, expected at least 1"):
+            NLayerDiscriminator(**{"input_nc": 3, name: 0})
 
 
 class TestSigmoid:
@@ -116,6 +117,10 @@ class TestClasses:
         x, classes = paddle.randn([2, 1, 16, 16]), paddle.to_tensor([0, 1])
         scores, logits = net(x, classes).numpy(), net.logits(x, classes).numpy()
         np.testing.assert_allclose(scores, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+
+    def test_there_are_some(self):
+        with pytest.raises(ValueError, match="n_class is 0, expected at least 1"):
+            NLayerDiscriminatorWithClassification(1, n_class=0)
 
     def test_norm_and_sigmoid_reach_the_base(self):
         net = NLayerDiscriminatorWithClassification(1, 3, 4, 2, "spectral", True)

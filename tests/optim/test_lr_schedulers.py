@@ -49,6 +49,10 @@ class TestLinearDecay:
         with pytest.raises(ValueError, match="iters_per_epoch is 0, expected at least 1"):
             LinearDecay(1.0, 2, 2, iters_per_epoch=0)
 
+    def test_a_line_has_a_length(self):
+        with pytest.raises(ValueError, match="decay_epochs is -1, expected at least 0"):
+            LinearDecay(1.0, 2, -1)
+
 
 class TestNonLinearDecay:
     def test_formula(self):
@@ -76,6 +80,10 @@ class TestCosineAnnealingRestartLR:
     def test_every_period_has_a_weight(self):
         with pytest.raises(ValueError, match="periods has 2 entries and restart_weights 1"):
             CosineAnnealingRestartLR(1.0, [2, 2])
+
+    def test_a_period_has_a_length(self):
+        with pytest.raises(ValueError, match="an entry of periods is 0, expected at least 1"):
+            CosineAnnealingRestartLR(1.0, [2, 0], [1, 1])
 
     def test_one_period_needs_no_weight(self):
         scheduler = CosineAnnealingRestartLR(2.0, [2])

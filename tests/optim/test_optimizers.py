@@ -64,5 +64,15 @@ class TestClipGradNorm:
     def test_leaves_a_smaller_one_alone(self):
         np.testing.assert_allclose(self.step(10.0), [-3.0, -4.0, 0.0], rtol=1e-6)
 
+    @pytest.mark.parametrize("norm", [0, -1.0, float("nan")])
+    def test_is_positive(self, norm):
+        with pytest.raises(ValueError, match=f"clip_grad_norm is {norm}, expected more than 0"):
+            self.step(norm)
+
     def test_none_does_not_clip(self):
         np.testing.assert_allclose(self.step(None), [-3.0, -4.0, 0.0], rtol=1e-6)
+
+
+def test_a_weight_decay_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="weight_decay is 'L2', expected a number"):
+        build(OPTIMIZERS, {"name": "Adam", "weight_decay": "L2"}, parameters=[parameter([1.0])])
