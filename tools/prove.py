@@ -160,8 +160,8 @@ def _write_row(name: str, row: dict[str, Any]) -> None:
     )
     table = (
         f"| figure 指标 | trained 训练后 | untrained 未训练 |\n|---|---|---|\n{figures}\n"
-        f"{row['iterations']} steps in {row['seconds']:.0f} s on two CPU cores, seed {row['seed']}: "
-        f"`python tools/prove.py {name}`\n"
+        f"{row['iterations']} steps in {row['seconds']:.0f} s on two CPU cores, "
+        f"seed {row['seed']}: `python tools/prove.py {name}`\n"
     )
     _between_markers(page, "proof", table)
     summary = ", ".join(

@@ -123,7 +123,10 @@ def _may_add(node: Node, override: Override, done: int) -> bool:
         return True
     if where == "optimizer" and override.keys[done] == "lr":
         return is_last
-    return is_last and isinstance(node.get("name"), str)
+    if isinstance(node.get("name"), str):
+        return is_last
+    # The `params` of a model or dataset are its own: the class refuses keys that it does not know.
+    return is_last and where in ("model.params", "dataset.train.params", "dataset.test.params")
 
 
 def _no_such_key(node: Node, override: Override, done: int) -> str:

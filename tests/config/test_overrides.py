@@ -212,3 +212,13 @@ def test_only_the_first_equals_sign_splits() -> None:
     override = parse_override("model.url=http://a/?b=c")
     assert override.keys == ("model", "url")
     assert override.value.value == "http://a/?b=c"
+
+
+def test_params_of_a_dataset_take_keys_that_its_class_knows(load: Load) -> None:
+    text = TEXT.replace("name: D\n", "name: D\n    params: {mode: train}\n")
+    config = load(text, "dataset.train.params.data_dir=data/mnist")
+    assert config.dataset.train is not None
+    assert config.dataset.train.component.kwargs["params"] == {
+        "mode": "train",
+        "data_dir": "data/mnist",
+    }
