@@ -17,6 +17,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppzoo.errors import ConfigError
 from ppzoo.nn.conv_plans import Geometry, Pair, plan_for
 
 __all__ = ["Conv2D", "Conv2DTranspose", "UpsampleConv2D"]
@@ -56,8 +57,17 @@ class Conv2D(nn.Conv2D):
         self._geometry = _geometry(kernel_size, stride, padding, dilation) if plain else None
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        """Convolve `x` [N, C, H, W]."""
+        """Convolve `x` [N, C, H, W].
+
+        Raises:
+            ConfigError: `x` is smaller than the kernel, which Paddle answers by corrupting memory.
+        """
         g = self._geometry
+        if _is_too_small(x, g):
+            raise ConfigError(
+                f"a convolution with a kernel of {g.kernel[0]} x {g.kernel[1]} got {x.shape[2]} x "
+                f"{x.shape[3]} pixels: the network needs larger pictures, or fewer layers"
+            )
         if g is None or not _is_plain(x, self.weight) or x.shape[1] != self.weight.shape[1]:
             return nn.Conv2D.forward(self, x)
         n, c, h, w = x.shape
@@ -189,6 +199,15 @@ def _is_plain(x: paddle.Tensor, weight: paddle.Tensor) -> bool:
         and x.dtype == paddle.float32
         and weight.dtype == paddle.float32
         and x.size > 0
+    )
+
+
+def _is_too_small(x: paddle.Tensor, geometry: Geometry | None) -> bool:
+    return (
+        geometry is not None
+        and paddle.in_dynamic_mode()
+        and x.ndim == 4
+        and min(geometry.output_size(x.shape[2:])) < 1
     )
 
 

@@ -10,6 +10,7 @@ import paddle
 import pytest
 from paddle import nn
 
+from ppzoo.errors import ConfigError
 from ppzoo.nn import conv, conv_plans
 from ppzoo.nn.conv import Conv2D, Conv2DTranspose, UpsampleConv2D
 from ppzoo.nn.conv_plans import Geometry
@@ -310,3 +311,12 @@ def test_static_graphs_hold_paddles_convolution(tmp_path: Any) -> None:
     paddle.jit.save(fast, str(tmp_path / "net"), input_spec=[spec])
     loaded = paddle.jit.load(str(tmp_path / "net"))
     assert_close([loaded(x).numpy()], [fast(x).numpy()])
+
+
+@pytest.mark.parametrize("size", [(3, 9), (9, 2)])
+def test_input_smaller_than_the_kernel_is_refused(size: tuple[int, int]) -> None:
+    # Paddle itself writes beyond its memory here, and crashes or hangs some time later.
+    layer = Conv2D(2, 1, 4)
+    with pytest.raises(ConfigError, match=r"kernel of 4 x 4 got .* needs larger pictures"):
+        layer(normal(1, 2, *size))
+    assert Conv2D(2, 1, 4, padding=1)(normal(1, 2, 2, 2)).shape == [1, 1, 1, 1]
