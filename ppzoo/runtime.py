@@ -162,6 +162,9 @@ def _configure() -> RuntimeReport:
             threads = max(1, physical_cores() // processes)
             # Not OMP_NUM_THREADS: Paddle prints two lines of warning at any value above 1.
             os.environ["MKL_NUM_THREADS"] = str(threads)
+            # Threads sleep between products rather than spin, which would keep loaders and other
+            # processes off the cores, and then wait for them at the next product.
+            os.environ.setdefault("KMP_BLOCKTIME", "0")
         if _is_amd_with_avx2() and not any(os.environ.get(name) for name in _MKL_PATH_VARIABLES):
             os.environ["MKL_DEBUG_CPU_TYPE"] = "5"
             fast_amd_path = True

@@ -19,7 +19,7 @@ from ppzoo.errors import UserError
 
 SETTINGS = (
     *("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PADDLE_TRAINERS_NUM"),
-    *("MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS", "PPZOO_RUNTIME"),
+    *("KMP_BLOCKTIME", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS", "PPZOO_RUNTIME"),
     *("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD"),
 )
 
@@ -54,6 +54,7 @@ def test_threads_and_code_path_are_set(unset: pytest.MonkeyPatch) -> None:
     report = runtime.configure()
     assert os.environ["MKL_NUM_THREADS"] == "8"
     assert os.environ["MKL_DEBUG_CPU_TYPE"] == "5"
+    assert os.environ["KMP_BLOCKTIME"] == "0"
     assert report.threads == 8
     assert report.fast_amd_path
     assert runtime.configure() is report
