@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import logging
 import os
@@ -207,6 +208,7 @@ class Trainer:
             TrainingError: a loss or a weight is no longer finite; earlier snapshots stay.
         """
         self._setup_training()
+        last_rate = self._rate_at_the_end()
         self._callbacks = self._make_callbacks()
         self.interrupted, self._interrupt = None, Interrupt()
         setup_logging(console=self.world.is_main)
@@ -216,6 +218,13 @@ class Trainer:
             self.log(f"seed: {self.seed}, device: {self.device}, run folder: {self.run_dir}")
             if self._amp_level != "O0" and self._precision.level == "O0":
                 self.log("mixed precision needs a GPU: this run is in float32", logging.WARNING)
+            if last_rate < 0:
+                self.log(
+                    f"the learning rate falls below 0 before the end of this run, to {last_rate:g}: "
+                    "training then undoes what it has learned; shorten the run or lengthen the "
+                    "decay",
+                    logging.WARNING,
+                )
             if self.iteration:
                 self.log(f"going on after iteration {self.iteration} of {self.total_iterations}")
             self._train_with_callbacks()
@@ -388,6 +397,14 @@ class Trainer:
         if self.config.ema is not None:
             names = self.config.ema.nets or list(self.model.nets)
             self._ema = EMA(self.model.nets, names, self.config.ema.decay, self.config.ema.start)
+
+    def _rate_at_the_end(self) -> float:
+        """Return the rate of the last step; a schedule too short for the run raises here."""
+        probes = [copy.copy(scheduler) for scheduler in self.model.lr_schedulers.values()]
+        for probe in probes:
+            probe.step(self.total_iterations)  # where the last step leaves it
+            probe.step(self.total_iterations - 1)
+        return min((float(probe.get_lr()) for probe in probes), default=0.0)
 
     def _known_to_scheduler(self) -> dict[str, Any]:
         name = getattr(self.config.lr_scheduler, "name", None)
