@@ -220,9 +220,9 @@ class Trainer:
                 self.log("mixed precision needs a GPU: this run is in float32", logging.WARNING)
             if last_rate < 0:
                 self.log(
-                    f"the learning rate falls below 0 before the end of this run, to {last_rate:g}: "
-                    "training then undoes what it has learned; shorten the run or lengthen the "
-                    "decay",
+                    "the learning rate falls below 0 before the end of this run, to "
+                    f"{last_rate:g}: training then undoes what it has learned; shorten the run or "
+                    "lengthen the decay",
                     logging.WARNING,
                 )
             if self.iteration:
