@@ -272,8 +272,8 @@ class Validate(Callback):
 def drawn_pictures(run_dir: Path, label: str = "*") -> list[Path]:
     """Return the pictures that `Visuals` has drawn in a run folder, the oldest first."""
 
-    def moment(path: Path) -> int:
-        return int(path.name.removeprefix("iter").partition("_")[0])
+    def moment(path: Path) -> tuple[int, str]:
+        return int(path.name.removeprefix("iter").partition("_")[0]), path.name
 
     found = (run_dir / "visual_train").glob(f"iter*_{label}.png")
     return sorted(found, key=moment)
