@@ -75,8 +75,6 @@ class SpectralNorm(nn.Layer):
                     u = F.normalize(paddle.mv(rows, v), axis=0, epsilon=self._epsilon)
                 self.spectral_norm.weight_u.set_value(u)
                 self.spectral_norm.weight_v.set_value(v)
-                # set_value shares memory with the buffers; the graph must keep these values.
-                u, v = u.clone(), v.clone()
         sigma = paddle.sum(u * paddle.mv(rows, v))
         self.layer.weight = self.weight_orig / sigma
         out = self.layer(x)
