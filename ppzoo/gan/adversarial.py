@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import paddle
 
 from ppzoo.errors import ConfigError
@@ -12,6 +11,7 @@ from ppzoo.networks.latent import LatentGenerator
 from ppzoo.nn.init import init_weights
 
 SAMPLES_EVERY_ROW = 8
+MOST_ROWS = 16
 
 
 class AdversarialModel(Model):
@@ -123,15 +123,14 @@ class AdversarialModel(Model):
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return samples from latents that stay the same through training, and real pictures."""
         generator = self.nets.netG
-        num = SAMPLES_EVERY_ROW**2
-        with self.evaluating():
-            if generator.n_class:
-                # One class a column, as many columns as classes.
-                columns = np.arange(num) % SAMPLES_EVERY_ROW % generator.n_class
-                samples = generator.sample(num, seed=0, class_id=[int(c) for c in columns])
-            else:
-                samples = generator.sample(num, seed=0)
-        return {"fixed_generated_imgs": samples, "real_imgs": batch["img"][:num]}
+        num, classes = SAMPLES_EVERY_ROW**2, None
+        if generator.n_class:
+            # One class a row, and a row for every class as long as there is room.
+            rows = min(max(SAMPLES_EVERY_ROW, generator.n_class), MOST_ROWS)
+            num = rows * SAMPLES_EVERY_ROW
+            classes = [i // SAMPLES_EVERY_ROW % generator.n_class for i in range(num)]
+        samples = generator.sample(num, seed=0, class_id=classes)
+        return {"fixed_generated_imgs": samples, "real_imgs": batch["img"][: SAMPLES_EVERY_ROW**2]}
 
 
 def _check_classes(generator: int, discriminator: int) -> None:

@@ -144,10 +144,11 @@ class TestVisuals:
             samples.numpy(), model.visuals(batch)["fixed_generated_imgs"].numpy()
         )
 
-    def test_a_column_shows_one_class(self):
-        model = make_gan(conditional=True)
-        columns = np.arange(64) % 8 % N_CLASS
-        expected = model.nets.netG.sample(64, seed=0, class_id=columns.tolist())
+    @pytest.mark.parametrize(("n_class", "rows"), [(3, 8), (10, 10), (40, 16)])
+    def test_a_row_shows_one_class(self, n_class, rows):
+        model = AdversarialModel(latent(n_class))
+        classes = [row % n_class for row in range(rows) for _ in range(8)]
+        expected = model.nets.netG.sample(8 * rows, seed=0, class_id=classes)
         shown = model.visuals(batch_of(8))["fixed_generated_imgs"]
         assert np.array_equal(shown.numpy(), expected.numpy())
 
