@@ -33,6 +33,13 @@ REGISTRIES = {
     "lr_schedulers": registry.LRSCHEDULERS,
 }
 
+# Subcommands that are modules of their own, with `add_arguments(parser)` and `run(args)`, which
+# returns an exit code or nothing.
+COMMANDS = {
+    "data": ("make or fetch datasets", "ppzoo.data.prepare"),
+    "measure": ("compare two folders of pictures: FID, KID", "ppzoo.metrics.measure"),
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `ppzoo SUBCOMMAND ...` and return the exit code."""
@@ -57,6 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         family = families.add_parser(name, help=(module.__doc__ or "").splitlines()[0])
         module.add_arguments(family)
         family.set_defaults(call=functools.partial(_predict, module.run))
+
+    for name, (purpose, module_name) in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose)
+        if argv[:1] == [name]:
+            module = importlib.import_module(module_name)
+            module.add_arguments(command)
+            command.set_defaults(call=module.run)
 
     listing = commands.add_parser("list", help="list what configs can name")
     listing.add_argument("kind", nargs="?", choices=[*REGISTRIES, "configs"], help="one kind only")

@@ -19,7 +19,7 @@ TASKS = {"gan", "translation", "restoration", "video", "motion", "lipsync"}
 # where ALLOWED_BESIDE says otherwise.
 ROWS: tuple[set[str], ...] = (
     {"errors"},
-    {"registry", "runtime", "config", "atomic"},
+    {"registry", "runtime", "config", "atomic", "download"},
     {"nn"},
     {"networks"},
     {"media"},

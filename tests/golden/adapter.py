@@ -8,6 +8,7 @@ behaviour back here, so that the recorded numbers still hold.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,10 +31,31 @@ REGISTRIES = {
     "GENERATORS": registry.GENERATORS,
     "DISCRIMINATORS": registry.DISCRIMINATORS,
 }
+# Networks that no config can name, and where they are.
+MODULES = {
+    "BiSeNet": "ppzoo.faces.bisenet",
+    "BlazeFace": "ppzoo.faces.blazeface",
+    "InceptionV3": "ppzoo.networks.inception",
+    "S3FD": "ppzoo.faces.sfd",
+}
+# Functions that the cases name otherwise than ppzoo does, or that stand elsewhere than one expects.
+HELPERS = {
+    "calculate_psnr": ("ppzoo.metrics.psnr", "calculate_psnr"),
+    "calculate_ssim": ("ppzoo.metrics.ssim", "calculate_ssim"),
+    "fid_from_features": ("ppzoo.metrics.fid", "fid_from_features"),
+    "frechet_distance": ("ppzoo.metrics.features", "frechet_distance"),
+    "make_grid": ("ppzoo.media.image", "make_grid"),
+    "sfd_batch_decode": ("ppzoo.faces.sfd", "decode"),
+    "sfd_decode": ("ppzoo.faces.sfd", "decode"),
+    "sfd_nms": ("ppzoo.faces.boxes", "non_maximum_suppression"),
+    "tensor2img": ("ppzoo.media.image", "tensor2img"),
+}
 
 
 def build_network(registry_name: str, name: str, kwargs: dict[str, Any]) -> paddle.nn.Layer:
-    """Build a network by its registered name."""
+    """Build a network by its registered name, or by its class's in MODULES."""
+    if registry_name == "MODULES":
+        return getattr(importlib.import_module(MODULES[name]), name)(**kwargs)
     return registry.build(REGISTRIES[registry_name], {"name": name, **kwargs})
 
 
@@ -105,18 +127,8 @@ def train_step(model: Model, batch: Mapping[str, Any]) -> dict[str, float]:
 
 def helper(name: str) -> Callable[..., Any]:
     """Return a function that the cases name."""
-    from ppzoo.media import image
-    from ppzoo.metrics import fid, psnr, ssim
-
-    helpers = {
-        "calculate_psnr": psnr.calculate_psnr,
-        "calculate_ssim": ssim.calculate_ssim,
-        "frechet_distance": fid.frechet_distance,
-        "fid_from_features": fid.fid_from_features,
-        "make_grid": image.make_grid,
-        "tensor2img": image.tensor2img,
-    }
-    return helpers[name]
+    module, function = HELPERS[name]
+    return getattr(importlib.import_module(module), function)
 
 
 @contextlib.contextmanager
