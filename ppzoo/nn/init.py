@@ -29,7 +29,9 @@ def init_weights(net: nn.Layer, init_type: InitType = "normal", gain: float = 0.
         if isinstance(layer, SpectralNorm):
             weight, bias = layer.weight_orig, layer.layer.bias
         else:
-            weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+            # `paddle.nn.utils.spectral_norm` moves the parameter and leaves what it computes.
+            weight = getattr(layer, "weight_orig", getattr(layer, "weight", None))
+            bias = getattr(layer, "bias", None)
         if weight is None or weight.stop_gradient:
             continue
         if weight.ndim >= 2:

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Losses between two tensors, value by value."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import paddle
+import paddle.nn.functional as F
+from paddle import nn
+
+from ppzoo.nn.checks import check_at_least
+from ppzoo.registry import CRITERIONS
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+class _PixelLoss(nn.Layer):
+    """A loss of a prediction and a target of the same shape, times a weight.
+
+    Args:
+        reduction: `mean`, `sum`, or `none` for the loss of each value.
+        loss_weight: factor of the loss.
+    """
+
+    def __init__(self, reduction: Reduction = "mean", loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'none'")
+        check_at_least(0, loss_weight=loss_weight)
+        self.reduction = reduction
+        self.loss_weight = loss_weight
+
+
+@CRITERIONS.register()
+class L1Loss(_PixelLoss):
+    """The absolute difference."""
+
+    def forward(self, pred: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        """Return the loss of `pred` against `target`, both of any one shape."""
+        return F.l1_loss(pred, target, self.reduction) * self.loss_weight
+
+
+@CRITERIONS.register()
+class MSELoss(_PixelLoss):
+    """The squared difference."""
+
+    def forward(self, pred: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        """Return the loss of `pred` against `target`, both of any one shape."""
+        return F.mse_loss(pred, target, self.reduction) * self.loss_weight
+
+
+@CRITERIONS.register()
+class BCEWithLogitsLoss(_PixelLoss):
+    """The cross-entropy of logits with labels in [0, 1]."""
+
+    def forward(self, pred: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        """Return the loss of the logits `pred` against `target`, both of any one shape."""
+        loss = F.binary_cross_entropy_with_logits(pred, target, reduction=self.reduction)
+        return loss * self.loss_weight
