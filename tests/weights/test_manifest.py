@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Official weights are found, fetched once, and refused once they have changed."""
+
+import hashlib
+import re
+
+import pytest
+
+from ppzoo import download as downloads
+from ppzoo.errors import UserError, WeightsError
+from ppzoo.weights import manifest
+from ppzoo.weights.manifest import OFFICIAL, WeightsFile, cached_path, find_weights
+
+CONTENT = b"the weights"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PPZOO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Stands in for the network; lists what was asked for."""
+    asked = []
+
+    def fetch(url, path, sha256=None, mirrors=(), progress=True):
+        if not path.exists():
+            asked.append(url)
+            path.parent.mkdir(parents=True)
+            path.write_bytes(CONTENT)
+        return path
+
+    monkeypatch.setattr(manifest, "download", fetch)
+    return asked
+
+
+def test_the_table():
+    assert len(OFFICIAL) == len(manifest._FILES) > 60  # no name twice
+    assert len({file.path for file in OFFICIAL.values()}) == len(OFFICIAL)
+    assert len({file.filename for file in OFFICIAL.values()}) == len(OFFICIAL)
+    for name, file in OFFICIAL.items():
+        assert file.name == name
+        assert re.fullmatch(r"/[\w/.%-]+\.(pdparams|npy|dat|tar)", file.path)
+        assert file.layout
+        assert file.licence
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("inception_v3", "https://paddlegan.bj.bcebos.com/InceptionV3.pdparams"),
+        ("s3fd", "https://paddlegan.bj.bcebos.com/models/s3fd_paddle.pdparams"),
+        ("blazeface", "https://paddlegan.bj.bcebos.com/models/blazeface.pdparams"),
+        ("blazeface_anchors", "https://paddlegan.bj.bcebos.com/models/anchors.npy"),
+        ("bisenet", "https://paddlegan.bj.bcebos.com/models/bisenet.pdparams"),
+        (
+            "photo2cartoon",
+            "https://paddlegan.bj.bcebos.com/models/photo2cartoon_genA2B_weight.pdparams",
+        ),
+        ("realsr", "https://paddlegan.bj.bcebos.com/applications/DF2K_JPEG.pdparams"),
+    ],
+)
+def test_addresses(name, url):
+    assert OFFICIAL[name].url == url
+
+
+def test_names_on_disk(home):
+    assert cached_path("basicvsr_plusplus") == home / "weights" / "BasicVSR++_reds_x4.pdparams"
+
+
+def test_given_file(tmp_path, fetched):
+    mine = tmp_path / "mine.pdparams"
+    mine.write_bytes(b"")
+    assert find_weights("s3fd", str(mine)) == mine
+    assert find_weights("not official", mine) == mine
+    assert fetched == []
+
+
+def test_given_file_is_missing(tmp_path, fetched):
+    with pytest.raises(WeightsError, match=r"mine\.pdparams.*models/s3fd_paddle"):
+        find_weights("s3fd", tmp_path / "mine.pdparams")
+    with pytest.raises(WeightsError, match="is not a file"):
+        find_weights("s3fd", tmp_path)
+    assert fetched == []
+
+
+def test_unknown_name():
+    with pytest.raises(WeightsError, match="did you mean 'inception_v3'"):
+        find_weights("inceptionv3")
+
+
+def test_fetched_once_and_noted(home, fetched):
+    path = find_weights("s3fd")
+    assert path == home / "weights" / "s3fd_paddle.pdparams"
+    assert path.read_bytes() == CONTENT
+    assert find_weights("s3fd") == path
+    assert fetched == [OFFICIAL["s3fd"].url]
+    note = path.with_name("s3fd_paddle.pdparams.sha256").read_text()
+    assert note == f"{hashlib.sha256(CONTENT).hexdigest()}  s3fd_paddle.pdparams\n"
+
+
+def test_a_changed_file_is_refused(fetched):
+    path = find_weights("s3fd")
+    path.write_bytes(CONTENT + b"!")
+    with pytest.raises(WeightsError, match="not what it was at its first use"):
+        find_weights("s3fd")
+    assert path.read_bytes() == CONTENT + b"!"
+    path.with_name(f"{path.name}.sha256").unlink()
+    assert find_weights("s3fd") == path
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xff\xfe", b"0" * 64 + b"  s3fd_paddle.pdparams\n"])
+def test_a_damaged_note_is_refused(fetched, damaged):
+    path = find_weights("s3fd")
+    path.with_name(f"{path.name}.sha256").write_bytes(damaged)
+    with pytest.raises(WeightsError, match="remove both"):
+        find_weights("s3fd")
+
+
+def test_a_file_put_there_by_hand_needs_no_network(home):
+    (home / "weights").mkdir(parents=True)
+    (home / "weights" / "s3fd_paddle.pdparams").write_bytes(CONTENT)
+    assert find_weights("s3fd").read_bytes() == CONTENT
+
+
+def test_offline(home, monkeypatch):
+    with pytest.raises(WeightsError) as caught:
+        find_weights("inception_v3")
+    text = str(caught.value)
+    assert "'inception_v3' are missing" in text
+    assert "https://paddlegan.bj.bcebos.com/InceptionV3.pdparams cannot be reached" in text
+    assert f"put it to {home / 'weights' / 'InceptionV3.pdparams'}" in text
+    assert "\n" not in text
+
+
+def test_a_known_checksum_is_checked(home, monkeypatch):
+    entry = WeightsFile("known", "/models/known.pdparams", sha256="0" * 64)
+    monkeypatch.setitem(OFFICIAL, "known", entry)
+    (home / "weights").mkdir(parents=True)
+    (home / "weights" / "known.pdparams").write_bytes(CONTENT)
+    with pytest.raises(WeightsError, match="is not the file expected"):
+        find_weights("known")
+
+
+def test_unwritable_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PPZOO_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(WeightsError, match="PPZOO_HOME"):
+        find_weights("s3fd")
+    assert issubclass(WeightsError, UserError)
+    assert downloads.cache_dir() == tmp_path / "file"
