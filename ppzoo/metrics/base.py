@@ -21,7 +21,7 @@ class Metric(abc.ABC):
 
     Attributes:
         inputs: names of the model's evaluation outputs that `update` takes, in its order; one that
-            ends in "?" may be absent and is None then.
+            ends in "?" may be absent and is None then, and "a|b" is the first of both that is there.
         as_uint8: whether `update` takes lists of uint8 pictures [H, W, 3] instead of image tensors.
         headline: the key of the figure that stands for all, where `accumulate` returns several.
     """
@@ -69,14 +69,15 @@ class Metric(abc.ABC):
         self.update(*(self._pick(name, outputs, min_max) for name in self.inputs))
 
     def _pick(self, name: str, outputs: Mapping[str, Any], min_max: Sequence[float]) -> Any:
-        key = name.removesuffix("?")
-        if outputs.get(key) is None:
+        keys = name.removesuffix("?").split("|")
+        key = next((key for key in keys if outputs.get(key) is not None), None)
+        if key is None:
             if name.endswith("?"):
                 return None
             raise ConfigError(
-                f"the metric {type(self).__name__} needs the output {key!r}, which this model does "
-                f"not give (it gives {', '.join(sorted(outputs)) or 'none'}); remove the metric "
-                "from validate.metrics"
+                f"the metric {type(self).__name__} needs the output {keys[0]!r}, which this model "
+                f"does not give (it gives {', '.join(sorted(outputs)) or 'none'}); remove the "
+                "metric from validate.metrics"
             )
         value = outputs[key]
         if self.as_uint8 and len(value.shape) == 4:

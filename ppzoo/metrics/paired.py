@@ -71,7 +71,7 @@ def _cropped(array: np.ndarray, border: int) -> np.ndarray:
 class PairedMetric(Metric):
     """The mean of a figure over pairs of a result and the truth."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("output", "gt")
+    inputs: ClassVar[tuple[str, ...]] = ("output|fake", "gt|real")
     as_uint8: ClassVar[bool] = True
 
     def __init__(

@@ -23,6 +23,7 @@ from ppzoo.losses.gan import GradientPenalty
 from ppzoo.model import Model
 from ppzoo.nn import random
 from ppzoo.nn.norm import SpectralNorm
+from ppzoo.translation.pix2pix import Pix2PixModel
 
 _ROW = re.compile(r"^\| `([a-z-]+)` \|", re.MULTILINE)
 DEVIATIONS = frozenset(_ROW.findall(Path(__file__).with_name("DEVIATIONS.md").read_text("utf-8")))
@@ -98,8 +99,12 @@ def build_model(cfg: Mapping[str, Any]) -> Model:
     """Build a model from the `model` section of a config, with PaddleGAN's deviations."""
     model = registry.build(registry.MODELS, cfg)
     model.train()
+    _restore_networks_and_losses(model)
     if isinstance(model, AdversarialModel):
         _restore_adversarial(model, cfg)
+    if hasattr(model, "a_to_b") and "direction-by-letter" in DEVIATIONS:
+        straight = "AtoB" if isinstance(model, Pix2PixModel) else "a2b"
+        model.a_to_b = cfg.get("direction", "a2b") == straight
     return model
 
 
@@ -152,11 +157,9 @@ def _channel_penalty(net: Callable, real: paddle.Tensor, fake: paddle.Tensor) ->
     return ((slope.norm(2, 1) - 1) ** 2).mean()
 
 
-def _restore_adversarial(model: AdversarialModel, cfg: Mapping[str, Any]) -> None:
-    criterion = model.gan_criterion
-    if "sigmoid-twice" in DEVIATIONS:
-        model.score = lambda images, classes: model.nets.netD(images, *classes)
-    if "hinge-without-margin" in DEVIATIONS:
+def _restore_networks_and_losses(model: Model) -> None:
+    criterion = getattr(model, "gan_criterion", None)
+    if criterion is not None and "hinge-without-margin" in DEVIATIONS:
         plain = criterion.forward
         criterion.forward = lambda *args, is_updating_D=None, **kw: plain(*args, **kw)
     if "power-iteration-kept" in DEVIATIONS:
@@ -164,6 +167,11 @@ def _restore_adversarial(model: AdversarialModel, cfg: Mapping[str, Any]) -> Non
             for layer in net.sublayers(include_self=True):
                 if isinstance(layer, SpectralNorm):
                     _forget_power_iteration(layer)
+
+
+def _restore_adversarial(model: AdversarialModel, cfg: Mapping[str, Any]) -> None:
+    if "sigmoid-twice" in DEVIATIONS:
+        model.score = lambda images, classes: model.nets.netD(images, *classes)
     if isinstance(model, GANModel):
         if "no-penalty-in-wgangp" in DEVIATIONS and "gp_criterion" not in cfg:
             model.gp_criterion = None

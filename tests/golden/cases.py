@@ -73,9 +73,12 @@ def make(recipe: Mapping[str, Any], text: str, shape: Sequence[int]) -> np.ndarr
             get("mean", 0) + get("std", 1) * abs(stream(text).standard_normal(shape))
         ),
         "unit": lambda: _unit(stream(text).standard_normal(shape)),
+        "gate": lambda: np.clip(0.5 + 0.1 * stream(text).standard_normal(shape), 0, 1),
+        "const": lambda: np.full(shape, recipe["value"]),
         "uniform": lambda: low + (high - low) * stream(text).random(shape),
         "ints": lambda: stream(text).integers(low, high, shape),
         "pixels": lambda: low + (high - low) * (stream(text).integers(0, 256, shape) / 255.0),
+        "smooth": lambda: low + (high - low) * (_levels(text, shape) / 255.0),
         "smooth_u8": lambda: _photograph(text, shape, get("jitter", 0)),
         "value": lambda: np.reshape(recipe["value"], shape),
     }[op]()
@@ -86,17 +89,22 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return values / np.sqrt((values * values).sum())
 
 
-def _photograph(text: str, shape: Sequence[int], jitter: int) -> np.ndarray:
-    """Return levels [..., H, W, C]: four plane waves a channel, perhaps with noise."""
-    *lead, height, width, channels = shape
-    waves = stream(text).random([int(np.prod(lead)) * channels, 4, 3, 1, 1])
+def _levels(text: str, shape: Sequence[int]) -> np.ndarray:
+    """Return levels 0 to 255, [..., H, W]: four plane waves a channel; some lie outside."""
+    *lead, height, width = shape
+    waves = stream(text).random([int(np.prod(lead)), 4, 3, 1, 1])
     fy, fx, phase = -3 + 6 * waves[:, :, 0], -3 + 6 * waves[:, :, 1], 2 * np.pi * waves[:, :, 2]
     y, x = np.arange(height)[:, None] / height, np.arange(width)[None, :] / width
     total = np.zeros([len(waves), height, width])
     for wave in range(4):
         total += np.cos(2 * np.pi * (fy[:, wave] * y + fx[:, wave] * x) + phase[:, wave])
-    levels = np.floor((0.5 + total / 8.0) * 255.0 + 0.5)
-    levels = np.moveaxis(levels.reshape([*lead, channels, height, width]), -3, -1)
+    return np.floor((0.5 + total / 8.0) * 255.0 + 0.5).reshape(shape)
+
+
+def _photograph(text: str, shape: Sequence[int], jitter: int) -> np.ndarray:
+    """Return levels [..., H, W, C], perhaps with noise."""
+    *lead, height, width, channels = shape
+    levels = np.moveaxis(_levels(text, [*lead, channels, height, width]), -3, -1)
     if jitter:
         levels = levels + stream(f"{text}/jitter").integers(-jitter, jitter + 1, shape)
     return np.clip(levels, 0, 255)
@@ -158,34 +166,70 @@ def arguments(
 # -- running
 
 
-def run(case: Case, adapter: Any) -> tuple[Results, list[str]]:
-    """Run a case and return its outputs by path, and what is wrong besides them."""
+def run(
+    case: Case, adapter: Any, rounding: np.random.Generator | None = None
+) -> tuple[Results, list[str]]:
+    """Run a case and return its outputs by path, and what is wrong besides them.
+
+    Args:
+        case: the case.
+        adapter: what gives access to ppzoo.
+        rounding: if given, weights of training cases are moved by about one unit of rounding.
+    """
     kind = "function" if "calls" in case.spec else case.spec["kind"]
     runner = {
+        "keylist": _run_keylist,
         "network": _run_network,
         "function": _run_calls,
         "lr": _run_schedule,
         "metric": _run_metric,
         "train": _run_training,
     }[kind]
+    options = {} if rounding is None else {"rounding": rounding}
     with adapter.noise(Noise(case.spec["seed"])):
-        return runner(case, adapter)
+        return runner(case, adapter, **options)
+
+
+def _run_keylist(case: Case, adapter: Any) -> tuple[Results, list[str]]:
+    spec = case.spec
+    net = adapter.build_network(spec["registry"], spec["name"], spec["kwargs"])
+    return {}, layout_problems(net, spec["state"]) + _constant_problems(net, case)
 
 
 def _run_network(case: Case, adapter: Any) -> tuple[Results, list[str]]:
     spec = case.spec
     net = adapter.build_network(spec["registry"], spec["name"], spec["kwargs"])
-    problems = layout_problems(net, spec["state"])
-    net.set_state_dict(weights(spec["state"], spec["seed"]))
+    problems = layout_problems(net, spec["state"]) + _constant_problems(net, case)
+    stored = [e["key"] for e in spec["state"] if e["fill"]["op"] == "stored"]
+    drawn = [e for e in spec["state"] if e["key"] not in stored]
+    recorded = {key: case.arrays[f"buf/{key}"] for key in stored}
+    net.set_state_dict(weights(drawn, spec["seed"]) | recorded)
     args, kwargs = arguments(spec, spec["seed"], kwargs="kwargs_call")
-    net.train() if spec["mode"] == "train" else net.eval()
+    mode = spec["mode"]
+    net.eval() if mode == "eval" else net.train()
+    call = getattr(net, spec.get("method") or "forward")
     with paddle.no_grad():
-        results = flat(net(*args, **kwargs))
-    buffers = [e["key"] for e in spec["state"] if e["buffer"]]
-    if spec["mode"] == "train" and spec.get("post_buffers", True) and buffers:
+        if mode.startswith("warm"):
+            for _ in range(int(mode.removeprefix("warm").removesuffix("_eval"))):
+                call(*args, **kwargs)
+            net.eval()
+        results = flat(call(*args, **kwargs))
+    buffers = [e["key"] for e in spec["state"] if e["buffer"] and e["key"] not in stored]
+    if mode != "eval" and spec.get("post_buffers", True) and buffers:
         state = net.state_dict()
         results["/post_buffers"] = np.concatenate([state[k].numpy().ravel() for k in buffers])
     return results, problems
+
+
+def _constant_problems(net: paddle.nn.Layer, case: Case) -> list[str]:
+    """Compare what a network has after construction with the constants that were recorded."""
+    state = net.state_dict()
+    constants = {k.removeprefix("buf/"): v for k, v in case.arrays.items() if k[:4] == "buf/"}
+    return [
+        f"the constant {key} differs"
+        for key, value in constants.items()
+        if key not in state or not np.allclose(state[key].numpy(), value, rtol=1e-5, atol=1e-6)
+    ]
 
 
 def _run_calls(case: Case, adapter: Any) -> tuple[Results, list[str]]:
@@ -243,13 +287,20 @@ def _run_metric(case: Case, adapter: Any) -> tuple[Results, list[str]]:
     return {"/value": np.array(metric.accumulate(), "float64")}, []
 
 
-def _run_training(case: Case, adapter: Any) -> tuple[Results, list[str]]:
+def _run_training(
+    case: Case, adapter: Any, rounding: np.random.Generator | None = None
+) -> tuple[Results, list[str]]:
     spec, problems, start = case.spec, [], {}
     model = adapter.build_model(spec["model"])
     adapter.setup_training(model, spec["lr_scheduler"], spec["optimizer"])
     for name, net in spec["nets"].items():
         problems += layout_problems(model.nets[name], net["state"])
         start[name] = weights(net["state"], f"{spec['seed']}/{name}")
+        if rounding is not None:
+            start[name] = {
+                key: np.float32(value * (1 + 1.2e-7 * rounding.standard_normal(value.shape)))
+                for key, value in start[name].items()
+            }
         model.nets[name].set_state_dict(start[name])
     logs = []
     for i in range(spec["iters"]):
@@ -319,6 +370,8 @@ def differences(case: Case, results: Results) -> list[str]:
         if list(got.shape) != output["shape"]:
             lines.append(f"{output['path']}: shape {list(got.shape)}, expected {output['shape']}")
             continue
+        if output.get("mode") == "sample":
+            got = got.reshape(-1)[:: output["step"]]
         tolerance = _tolerance(output, want, case.arrays.get(f"atol/{number}"))
         with np.errstate(invalid="ignore"):
             apart = np.abs(np.float64(got) - np.float64(want))

@@ -67,3 +67,16 @@ def test_images_become_pictures(min_max):
 
 def test_all_are_registered():
     assert {"PSNR", "SSIM", "FID", "KID", "DigitQuality"} <= set(METRICS)
+
+
+def test_the_first_of_two_inputs_that_is_there_is_picked():
+    class Either(Recorder):
+        inputs = ("output|fake",)
+
+    metric = Either()
+    metric.update_from({"fake": 2})
+    assert metric.seen == [2]
+    metric.update_from({"output": 1, "fake": 2})
+    assert metric.seen == [1]
+    with pytest.raises(ConfigError, match="needs the output 'output'"):
+        metric.update_from({"real": 3})
