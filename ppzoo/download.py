@@ -205,8 +205,8 @@ def _fetch_from_any(
             failures.append(f"{address} {error}")
             kind = DataError if isinstance(error, _OtherFileError) else kind
     raise kind(
-        f"cannot download {path.name}: {', '.join(failures)}; try again later (what has arrived is "
-        f"continued then), or fetch the file by other means and put it to {path}"
+        f"cannot download {path.name}: {', '.join(failures)}; try again later, or fetch the file "
+        f"by other means and put it to {path}"
     )
 
 
@@ -282,16 +282,14 @@ def _network(part: Path) -> Iterator[None]:
     except exceptions.SSLError as error:
         raise _FailedError(f"has no valid certificate ({_cause(error)})") from error
     except exceptions.ConnectTimeout as error:
-        raise _UnreachableError("cannot be reached (no answer): is there a network?") from error
+        raise _UnreachableError("cannot be reached (no network? no answer)") from error
     except exceptions.Timeout as error:
         raise _BrokenOffError(f"sends nothing for {_TIMEOUTS[1]:g} seconds") from error
     except exceptions.ChunkedEncodingError as error:
         raise _BrokenOffError(f"breaks off after {_size(part)} bytes") from error
     except exceptions.ConnectionError as error:
         # So is a pause in the middle that is too long: what has arrived decides.
-        raise _UnreachableError(
-            f"cannot be reached ({_cause(error)}): is there a network?"
-        ) from error
+        raise _UnreachableError(f"cannot be reached (no network? {_cause(error)})") from error
     except exceptions.RequestException as error:
         raise _FailedError(f"cannot be fetched ({_cause(error)})") from error
 

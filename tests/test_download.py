@@ -290,7 +290,7 @@ class TestFailures:
         path = tmp_path / "f"
         text = self.fails("https://example.com/file", path)
         assert "https://example.com/file cannot be reached" in text
-        assert "is there a network?" in text
+        assert "no network?" in text
         assert str(path) in text
 
     def test_nobody_listens(self, tmp_path):

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from ppzoo.metrics.base import Metric
 from ppzoo.metrics.features import (
+    Dims,
     Extractor,
+    FeatureMetric,
     Moments,
     extract,
     find_extractor,
@@ -41,37 +43,37 @@ def fid_from_features(act1: np.ndarray, act2: np.ndarray) -> float:
 
 
 @METRICS.register()
-class FID(Metric):
+class FID(FeatureMetric):
     """Fréchet distance of generated and real images in a feature space; 0 for equal distributions.
 
     Only running sums are kept, so memory does not grow with the number of images. With few images
     the distance is biased upwards: compare only figures of equal numbers.
 
     Args:
-        batch_size: accepted for PaddleGAN's configs; batches are taken as they come.
-        use_GPU: accepted for PaddleGAN's configs; the extractor runs where the images are.
+        batch_size: images that InceptionV3 looks at together; of no account for the result.
+        use_GPU: accepted for PaddleGAN's configs; the extractor runs on the device of the run.
         dims: number of InceptionV3's features; another extractor decides itself.
-        premodel_path: InceptionV3's weights, of a later version.
+        premodel_path: InceptionV3's weights; the official ones by default, downloaded if need be.
         model: another name of `feature_extractor`, PaddleGAN's.
-        feature_extractor: images [N, C, H, W] in [-1, 1] -> features [N, D], or "digits".
+        feature_extractor: images [N, C, H, W] in [-1, 1] -> features [N, D], "digits", or
+            "inception", the default.
 
     Raises:
-        UserError: there is no feature extractor.
+        UserError: the feature extractor is unknown.
+        WeightsError: InceptionV3's weights are missing, or are those of another network.
     """
-
-    inputs: ClassVar[tuple[str, ...]] = ("fake", "real")
 
     def __init__(
         self,
         batch_size: int = 1,
         use_GPU: bool = True,
-        dims: int = 2048,
-        premodel_path: str | None = None,
+        dims: Dims = 2048,
+        premodel_path: str | os.PathLike[str] | None = None,
         model: Extractor | str | None = None,
         feature_extractor: Extractor | str | None = None,
     ) -> None:
         chosen = feature_extractor if feature_extractor is not None else model
-        self._extractor = find_extractor(chosen, "FID")
+        self._extractor = find_extractor(chosen, "FID", dims, premodel_path, batch_size)
         self.reset()
 
     def reset(self) -> None:
@@ -79,7 +81,15 @@ class FID(Metric):
         self._fake, self._real = Moments(), Moments()
 
     def update(self, fake: Any, real: Any) -> None:
-        """See generated and real images [N, C, H, W] in [-1, 1]; their numbers may differ."""
+        """See generated and real images; their numbers may differ.
+
+        Args:
+            fake: [N, C, H, W] in [-1, 1], or uint8 pictures [N, H, W, 3], also as a list.
+            real: likewise.
+
+        Raises:
+            ValueError: other shapes.
+        """
         self._fake.add(extract(self._extractor, fake))
         self._real.add(extract(self._extractor, real))
 

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ppzoo.metrics.base import Metric
-from ppzoo.metrics.features import Extractor, extract, find_extractor
+from ppzoo.metrics.features import Dims, Extractor, FeatureMetric, extract, find_extractor
 from ppzoo.registry import METRICS
 
 
@@ -54,7 +54,7 @@ def polynomial_mmd(
 
 
 @METRICS.register()
-class KID(Metric):
+class KID(FeatureMetric):
     """Kernel distance of generated and real images in a feature space; unbiased, unlike FID.
 
     Features are kept (as float32) until the figure is taken. It is the mean over random subsets,
@@ -62,17 +62,21 @@ class KID(Metric):
     no larger than a subset are compared whole.
 
     Args:
-        feature_extractor: images [N, C, H, W] in [-1, 1] -> features [N, D], or "digits".
+        feature_extractor: images [N, C, H, W] in [-1, 1] -> features [N, D], "digits", or
+            "inception", the default.
         subsets: number of subsets.
         subset_size: images of each side in a subset.
         seed: of the subsets.
+        dims: number of InceptionV3's features; another extractor decides itself.
+        premodel_path: InceptionV3's weights; the official ones by default, downloaded if need be.
+        batch_size: images that InceptionV3 looks at together; of no account for the result.
 
     Raises:
-        UserError: there is no feature extractor.
+        UserError: the feature extractor is unknown.
+        WeightsError: InceptionV3's weights are missing, or are those of another network.
         ValueError: no subsets, or subsets of fewer than two images.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("fake", "real")
     headline: ClassVar[str | None] = "mean"
 
     def __init__(
@@ -81,12 +85,15 @@ class KID(Metric):
         subsets: int = 100,
         subset_size: int = 1000,
         seed: int = 0,
+        dims: Dims = 2048,
+        premodel_path: str | os.PathLike[str] | None = None,
+        batch_size: int = 16,
     ) -> None:
         if subsets < 1 or subset_size < 2:
             raise ValueError(
                 f"KID needs subsets >= 1 and subset_size >= 2, got {subsets} and {subset_size}"
             )
-        self._extractor = find_extractor(feature_extractor, "KID")
+        self._extractor = find_extractor(feature_extractor, "KID", dims, premodel_path, batch_size)
         self.subsets = subsets
         self.subset_size = subset_size
         self.seed = seed
@@ -97,7 +104,15 @@ class KID(Metric):
         self._features: dict[str, list[np.ndarray]] = {"fake": [], "real": []}
 
     def update(self, fake: Any, real: Any) -> None:
-        """See generated and real images [N, C, H, W] in [-1, 1]; their numbers may differ."""
+        """See generated and real images; their numbers may differ.
+
+        Args:
+            fake: [N, C, H, W] in [-1, 1], or uint8 pictures [N, H, W, 3], also as a list.
+            real: likewise.
+
+        Raises:
+            ValueError: other shapes.
+        """
         for side, images in (("fake", fake), ("real", real)):
             features = extract(self._extractor, images)
             if len(features):

@@ -5,7 +5,6 @@ import numpy as np
 import paddle
 import pytest
 
-from ppzoo.errors import UserError
 from ppzoo.metrics.features import frechet_distance
 from ppzoo.metrics.fid import FID, fid_from_features
 from ppzoo.registry import METRICS, build
@@ -80,11 +79,6 @@ def test_reset(sides):
     metric.reset()
     with pytest.raises(ValueError, match="at least two images"):
         metric.accumulate()
-
-
-def test_without_extractor_the_way_out_is_told():
-    with pytest.raises(UserError, match=r"InceptionV3.*premodel_path.*DigitQuality"):
-        FID(batch_size=8, premodel_path="somewhere")
 
 
 def test_digits_extractor_by_name_in_a_config():

@@ -104,8 +104,8 @@ class TestMetric:
         assert abs(figures[0]) < 0.2 * figures[1] < 0.1 * figures[2]
 
     def test_refusals(self):
-        with pytest.raises(UserError, match="KID needs a feature extractor"):
-            KID()
+        with pytest.raises(UserError, match="feature_extractor of the metric KID"):
+            KID(3)
         with pytest.raises(ValueError, match="subset_size"):
             KID(flatten, subset_size=1)
         metric = KID(flatten)
