@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import paddle
+import pytest
+
+from ppzoo.losses.pixel import BCEWithLogitsLoss, L1Loss, MSELoss
+
+PREDICTION = np.array([[0.5, -1.0], [2.0, 0.0]], "float32")
+TARGET = np.array([[1.0, 0.0], [1.0, 1.0]], "float32")
+EXPECTED = {
+    L1Loss: np.abs(PREDICTION - TARGET),
+    MSELoss: (PREDICTION - TARGET) ** 2,
+    BCEWithLogitsLoss: np.log1p(np.exp(PREDICTION)) - TARGET * PREDICTION,
+}
+
+
+@pytest.mark.parametrize("criterion", EXPECTED)
+def test_values(criterion):
+    inputs = paddle.to_tensor(PREDICTION), paddle.to_tensor(TARGET)
+    expected = EXPECTED[criterion]
+    assert np.allclose(criterion("none")(*inputs).numpy(), expected, atol=1e-6)
+    assert float(criterion()(*inputs)) == pytest.approx(expected.mean())
+    assert float(criterion("sum", loss_weight=3)(*inputs)) == pytest.approx(3 * expected.sum())
+
+
+def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="reduction is 'avg'"):
+        L1Loss("avg")
+    with pytest.raises(ValueError, match="loss_weight is -1"):
+        MSELoss(loss_weight=-1)
