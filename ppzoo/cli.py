@@ -36,8 +36,8 @@ REGISTRIES = {
 # Subcommands that are modules of their own, with `add_arguments(parser)` and `run(args)`, which
 # returns an exit code or nothing.
 COMMANDS = {
-    "data": ("make or fetch datasets", "ppzoo.data.prepare"),
-    "measure": ("compare two folders of pictures: FID, KID", "ppzoo.metrics.measure"),
+    "data": ("make or fetch datasets", "ppzoo.apps.prepare"),
+    "measure": ("compare two folders of pictures: FID, KID", "ppzoo.apps.measure"),
 }
 
 
