@@ -258,6 +258,41 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return array
 
 
+def load_image(image: Any) -> np.ndarray:
+    """Return a picture that is given in any common way as one in RGB.
+
+    Args:
+        image: a path (see `read_image`), a Pillow image, or an array [H, W], [H, W, 1], [H, W, 3]
+            or [H, W, 4] of uint8, or of uint16, of which the upper 8 bits are kept. Alpha is laid
+            on white.
+
+    Returns:
+        uint8 RGB [H, W, 3], a copy.
+
+    Raises:
+        DataError: the file cannot be read (names it), or it is something else.
+    """
+    from PIL import Image, ImageOps
+
+    if isinstance(image, (str, os.PathLike)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        try:
+            return _as_rgb(ImageOps.exif_transpose(image))
+        except Exception as error:  # as in `read_image`: a file that is only now decoded
+            raise DataError(f"the picture cannot be used: {error}") from error
+    array = np.asarray(image)
+    is_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
+    if array.dtype not in (np.uint8, np.uint16) or not is_shape or array.size == 0:
+        raise DataError(
+            "expected a path, a Pillow image or an array [H, W, 3] of uint8, got "
+            f"{type(image).__name__} {array.dtype} with the shape {list(array.shape)}"
+        )
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    return _as_rgb(_as_pillow(array))
+
+
 def _as_rgb(image: Any) -> np.ndarray:
     from PIL import Image
 

@@ -18,6 +18,7 @@ from ppzoo.errors import DataError, UserError
 from ppzoo.media.image import (
     as_array,
     image_grid,
+    load_image,
     make_grid,
     read_image,
     tensor2img,
@@ -401,3 +402,55 @@ class TestGif:
         with pytest.raises(ValueError, match=r"\[2, 2, 4\]"):
             write_gif(target, [np.zeros((2, 2, 4), np.uint8)])
         assert os.listdir(tmp_path) == []
+
+
+class TestLoadImage:
+    def test_path_array_and_pillow_are_one_picture(self, picture, tmp_path):
+        write_image(tmp_path / "a.png", picture)
+        given = [tmp_path / "a.png", str(tmp_path / "a.png"), picture, Image.fromarray(picture)]
+        given += [picture.astype(np.uint16) * 257, Image.open(tmp_path / "a.png")]
+        for image in given:
+            loaded = load_image(image)
+            assert loaded.dtype == np.uint8
+            assert loaded is not image
+            np.testing.assert_array_equal(loaded, picture)
+
+    def test_grey_and_alpha(self, picture):
+        grey = picture[..., 0]
+        for image in (grey, grey[..., np.newaxis], Image.fromarray(grey)):
+            np.testing.assert_array_equal(load_image(image), np.repeat(grey[..., None], 3, -1))
+        alpha = np.dstack([picture, np.zeros_like(grey)])
+        assert (load_image(alpha) == 255).all()
+        assert (load_image(Image.fromarray(alpha)) == 255).all()
+
+    def test_orientation(self, picture, tmp_path):
+        image = Image.fromarray(picture)
+        exif = image.getexif()
+        exif[0x0112] = 6  # to be turned clockwise
+        image.save(tmp_path / "a.png", exif=exif)
+        expected = np.rot90(picture, -1)
+        np.testing.assert_array_equal(load_image(tmp_path / "a.png"), expected)
+        np.testing.assert_array_equal(load_image(Image.open(tmp_path / "a.png")), expected)
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            np.zeros((4, 4, 3)),
+            np.zeros((4, 4, 2), np.uint8),
+            np.zeros((0, 4, 3), np.uint8),
+            np.zeros((1, 4, 4, 3), np.uint8),
+            None,
+            3,
+        ],
+    )
+    def test_what_is_no_picture(self, image):
+        with pytest.raises(DataError, match="expected a path, a Pillow image or an array"):
+            load_image(image)
+
+    def test_damaged(self, picture, tmp_path):
+        write_image(tmp_path / "a.png", np.tile(picture, (9, 9, 1)))
+        (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:900])
+        with pytest.raises(DataError, match=r"a\.png is damaged"):
+            load_image(tmp_path / "a.png")
+        with pytest.raises(DataError, match="the picture cannot be used"):
+            load_image(Image.open(tmp_path / "a.png"))
