@@ -75,19 +75,24 @@ def embedded_photograph(name: str) -> np.ndarray:
 
 
 class Crop(NamedTuple):
-    """A square of a resized photograph."""
+    """A square of a resized photograph.
+
+    `channels` says which channels of the photograph its red, green and blue are.
+    """
 
     photo: str
     shorter_side: int
     top: int
     left: int
     flipped: bool
+    channels: tuple[int, int, int]
 
     @property
     def name(self) -> str:
         """What to call it, as if it were a file."""
         turn = "_flipped" if self.flipped else ""
-        return f"{self.photo}_{self.shorter_side}_{self.top}_{self.left}{turn}.png"
+        colours = "".join("rgb"[channel] for channel in self.channels)
+        return f"{self.photo}_{self.shorter_side}_{self.top}_{self.left}{turn}_{colours}.png"
 
 
 @functools.lru_cache(maxsize=64)
@@ -124,7 +129,8 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
 
     Args:
         mode: `train` has five photographs (astronaut, coffee, motorcycle, rocket, china), crops
-            half of which are flipped; `test` has two others (chelsea, a cat, and flower).
+            half of which are flipped and, since five photographs have few colours, nearly half of
+            which have theirs exchanged; `test` has two others (chelsea, a cat, and flower).
         size: side of the crops in pixels, 16 to 512.
         paired: whether `B` is the cartoon of `A`. If not, it is of another photograph, and in
             `test` samples have `B_truth` too, the cartoon of `A`.
@@ -156,7 +162,7 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
         self.mode = mode
         self.size = size
         self.paired = paired
-        self.crops = _crops(SPLIT[mode], size, samples, flips=mode == "train")
+        self.crops = _crops(SPLIT[mode], size, samples, varied=mode == "train")
 
     def get_batch(self, indices: Sequence[int]) -> dict[str, Any]:
         """Return the samples at `indices`, stacked; the loader's fast path."""
@@ -197,12 +203,12 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
         for image, crop in zip(images, crops, strict=True):
             whole = resized_pair(crop.photo, crop.shorter_side, self.size)[side]
             square = whole[crop.top : crop.top + self.size, crop.left : crop.left + self.size]
-            image[...] = square[:, ::-1] if crop.flipped else square
+            image[...] = (square[:, ::-1] if crop.flipped else square)[..., crop.channels]
         return scale_levels(images.transpose(0, 3, 1, 2))
 
 
 @functools.lru_cache(maxsize=16)
-def _crops(names: tuple[str, ...], size: int, count: int, flips: bool) -> tuple[Crop, ...]:
+def _crops(names: tuple[str, ...], size: int, count: int, varied: bool) -> tuple[Crop, ...]:
     """Return the first `count` crops, going round photographs and, more slowly, zooms."""
     crops = []
     for index in range(count):
@@ -219,6 +225,8 @@ def _crops(names: tuple[str, ...], size: int, count: int, flips: bool) -> tuple[
             square = photo[top : top + size, left : left + size]
             if square.std(axis=(0, 1)).max() >= _LEAST_DEVIATION:
                 break
-        flipped = flips and bool(random.randint(2))
-        crops.append(Crop(name, shorter_side, top, left, flipped))
+        flipped = varied and bool(random.randint(2))
+        exchanged = varied and bool(random.randint(2))
+        channels = tuple(random.permutation(3).tolist()) if exchanged else (0, 1, 2)
+        crops.append(Crop(name, shorter_side, top, left, flipped, channels))
     return tuple(crops)

@@ -21,11 +21,13 @@ class BatchNormOfBatch(nn.BatchNorm2D):
     """Batch norm that uses the statistics of the current batch in eval mode too.
 
     PaddleGAN's `norm_type: batch` behaves so (its `trainable_statistics`), and weights trained
-    with it were judged that way; the running statistics go on being updated as well.
+    with it were judged that way. Running statistics are kept for its checkpoint layout only.
     """
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Normalise `x` [N, C, H, W] over N, H and W."""
+        if not self.training and not paddle.in_dynamic_mode():
+            return self._normalise_exported(x)
         return F.batch_norm(
             x,
             self._mean,
@@ -33,10 +35,20 @@ class BatchNormOfBatch(nn.BatchNorm2D):
             weight=self.weight,
             bias=self.bias,
             training=True,
-            momentum=self._momentum,
+            # Looking at a network must not change it: with 1 the running statistics stay.
+            momentum=self._momentum if self.training else 1.0,
             epsilon=self._epsilon,
             data_format=self._data_format,
         )
+
+    def _normalise_exported(self, x: paddle.Tensor) -> paddle.Tensor:
+        # Saving a network for inference turns every batch norm to its running statistics, as do
+        # the passes of Paddle Inference and the converter to ONNX; arithmetic is left alone.
+        shape = [1, -1, 1, 1]
+        centred = x - x.mean([0, 2, 3], keepdim=True)
+        variance = (centred * centred).mean([0, 2, 3], keepdim=True)
+        scale = paddle.rsqrt(variance + self._epsilon) * self.weight.reshape(shape)
+        return centred * scale + self.bias.reshape(shape)
 
 
 class SpectralNorm(nn.Layer):

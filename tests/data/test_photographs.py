@@ -59,7 +59,7 @@ def test_unknown_or_absent_photographs_are_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_pairs_are_a_photograph_and_its_cartoon() -> None:
-    dataset = EmbeddedCartoonDataset("train", 48, samples=30)
+    dataset = EmbeddedCartoonDataset("train", 48, samples=60)
     for index in range(len(dataset)):
         sample = dataset[index]
         crop = dataset.crops[index]
@@ -69,9 +69,13 @@ def test_pairs_are_a_photograph_and_its_cartoon() -> None:
             square = whole[crop.top : crop.top + 48, crop.left : crop.left + 48]
             if crop.flipped:
                 square = square[:, ::-1]
+            square = square[..., list(crop.channels)]
             assert sample[key].dtype == np.float32
             assert np.allclose(sample[key].transpose(1, 2, 0), square / 127.5 - 1, atol=1e-6)
     assert {crop.flipped for crop in dataset.crops} == {False, True}
+    assert len({crop.channels for crop in dataset.crops}) == 6
+    test = EmbeddedCartoonDataset("test", 48).crops
+    assert {(crop.flipped, crop.channels) for crop in test} == {(False, (0, 1, 2))}
     assert len({crop.shorter_side for crop in dataset.crops}) == 3
 
 
