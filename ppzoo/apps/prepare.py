@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ppzoo data`: make training pairs of photographs, fetch public datasets, check what is there."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppzoo.data.cartoon_pairs import Made, make_cartoon_pairs
+from ppzoo.data.sources import SOURCES, fetch_dataset
+from ppzoo.data.survey import Survey, as_table, survey_folder, survey_partners, survey_tree
+from ppzoo.errors import ConfigError
+
+# A face that is smaller is not what the photograph is about, or is none.
+_LEAST_SHARE = 0.15
+_NAMED_PROBLEMS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `ppzoo data`."""
+    commands = parser.add_subparsers(dest="data_command", required=True)
+    prepare = commands.add_parser("prepare", help="make or fetch a dataset")
+    names = prepare.add_subparsers(dest="dataset", required=True, metavar="DATASET")
+    cartoon = names.add_parser("cartoon", help="pairs of your photographs and their cartoons")
+    add = cartoon.add_argument
+    add("--photos", required=True, metavar="DIR", help="folder of photographs")
+    add("--out", required=True, metavar="DIR", help="where pairs go: DIR/train and DIR/test")
+    add("--size", type=int, default=256, metavar="N", help="side of a picture in pixels (256)")
+    add("--faces", choices=["auto", "off"], default="auto", help="crop to faces (auto)")
+    add("--val", type=float, default=0.1, metavar="X", help="share of pairs for testing (0.1)")
+    add("--jobs", type=int, metavar="N", help="threads; one per processor by default")
+    _add_on_error(cartoon)
+    for name, source in SOURCES.items():
+        fetched = names.add_parser(name, help=f"{source.about}; {source.terms}")
+        fetched.add_argument("--out", metavar="DIR", help=f"folder to make (data/{name})")
+        fetched.add_argument("--archive", metavar="FILE", help="archive that was fetched by hand")
+    check = commands.add_parser("check", help="say what is in a folder, or what a config reads")
+    check.add_argument("path", metavar="CONFIG-or-DIR", help="a YAML, or a folder of pictures")
+
+
+def _add_on_error(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--on-error",
+        choices=["raise", "skip"],
+        default="raise",
+        help="stop at a photograph that cannot be used, or leave it out and count it (raise)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `ppzoo data ...` and return the exit code."""
+    if args.data_command == "check":
+        surveys = check(args.path)
+        _say(as_table(surveys))
+        return 1 if any(survey.problems for survey in surveys) else 0
+    if args.dataset == "cartoon":
+        made = make_cartoon_pairs(
+            args.photos,
+            args.out,
+            size=args.size,
+            find=None if args.faces == "off" else face_finder(),
+            val=args.val,
+            jobs=args.jobs,
+            on_error=args.on_error,
+        )
+        _say(describe(made, args.out, args.faces != "off"))
+        return 0
+    out = args.out or f"data/{args.dataset}"
+    count = fetch_dataset(args.dataset, out, args.archive)
+    _say(f"{count} pictures of {args.dataset} are in {out} ({SOURCES[args.dataset].terms})")
+    return 0
+
+
+def face_finder() -> Callable[[np.ndarray], Sequence[float] | None]:
+    """Return a function that gives the box of the largest face in a picture, or None."""
+    from ppzoo.faces.cascade import CascadeDetector
+
+    # Nobody promises that a detector may be used by two threads at once.
+    local = threading.local()
+
+    def find(image: np.ndarray) -> Sequence[float] | None:
+        if not hasattr(local, "detector"):
+            # Portraits: small faces need not be looked for, which takes half the time.
+            local.detector = CascadeDetector(search_size=320, smallest_face=_LEAST_SHARE)
+        faces = local.detector.detect(image)
+        return faces[0].box if faces else None
+
+    return find
+
+
+def describe(made: Made, out: str, faces: bool) -> str:
+    """Return what was made, and what was left out, as lines of text."""
+    lines = [
+        f"{made.train} pairs are in {Path(out) / 'train'}, {made.test} in {Path(out) / 'test'}; "
+        f"{made.made} of them are new"
+    ]
+    if faces and made.made:
+        lines.append(f"{made.faces} show a face, {made.made - made.faces} the centre of the photo")
+    if made.problems:
+        lines.append(f"{len(made.problems)} photographs were left out:")
+        lines += [f"  {problem}" for problem in made.problems[:_NAMED_PROBLEMS]]
+        if len(made.problems) > _NAMED_PROBLEMS:
+            lines.append(f"  ... and {len(made.problems) - _NAMED_PROBLEMS} more")
+    return "\n".join(lines)
+
+
+def check(path: str) -> list[Survey]:
+    """Survey a folder of pictures, or the folders that a config names.
+
+    Args:
+        path: a folder, or a YAML file.
+
+    Raises:
+        ConfigError: the config cannot be read, or names no folders of pictures.
+        DataError: a folder is missing or has no pictures.
+    """
+    if not path.endswith((".yaml", ".yml")):
+        return survey_tree(path)
+    from ppzoo.config import load_config
+
+    config = load_config(path, check=True)
+    surveys = []
+    for part in ("train", "test"):
+        section = getattr(config.dataset, part, None)
+        if section is not None:
+            surveys += _survey_section(section.component)
+    if not surveys:
+        raise ConfigError(
+            f"{path} names no folder of pictures: its datasets need none, or fetch it"
+        )
+    return surveys
+
+
+def _survey_section(component: Any) -> list[Survey]:
+    """Survey the folders in the arguments of a dataset, and of a dataset within it."""
+    arguments = component.kwargs
+    inner = arguments.get("dataset")
+    if hasattr(inner, "kwargs"):
+        return _survey_section(inner)
+    both = arguments.get("dataroot_a"), arguments.get("dataroot_b")
+    if component.name == "PairedDataset" and all(both):
+        return survey_partners(*both)
+    kind = "pairs" if component.name == "PairedDataset" else "pictures"
+    return [
+        survey_folder(str(value), kind, option)
+        for option, value in arguments.items()
+        if option.startswith("dataroot") and value
+    ]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")

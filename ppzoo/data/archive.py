@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unpacking archives from the network without trusting them.
+
+Only plain files and folders are made, by this module's own hands: no link, device, owner, mode or
+absolute path of an archive has any effect, whatever the version of Python's `tarfile`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ppzoo.errors import DataError
+
+_CHUNK = 1 << 20
+# Leftovers of macOS, which look like pictures by their names.
+_JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$)")
+# Pictures hardly compress: what grows more than this has been made to fill disks.
+_MOST_GROWTH, _ALWAYS_ALLOWED = 50, 16 * 2**20
+
+
+class _Member(NamedTuple):
+    name: str
+    kind: str  # "file", "folder" or what else it is
+    open: Callable[[], Any]
+
+
+def extract_archive(
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    max_files: int = 200_000,
+    max_bytes: int = 20 * 2**30,
+    check: Callable[[Path], None] | None = None,
+    progress: bool = True,
+) -> int:
+    """Unpack a zip or tar archive into a new folder.
+
+    If all files lie in one folder of the archive, that folder is left out.
+
+    Args:
+        path: the archive: zip, or tar with any compression.
+        folder: the folder to make; an empty one may be there. It comes into being when all files
+            are there.
+        max_files: the largest number of files.
+        max_bytes: the largest size of all files together, in bytes.
+        check: called with the folder before it is moved to its place; what it raises stops that.
+        progress: show a bar, if the error stream is a terminal.
+
+    Returns:
+        the number of files.
+
+    Raises:
+        DataError: the archive is damaged, not an archive, larger than allowed or than the disk,
+            or has entries that are no plain files within it; or the folder has files already.
+    """
+    from tqdm import tqdm
+
+    path, folder = Path(path), Path(folder)
+    if folder.is_symlink() or (folder.exists() and (folder.is_file() or any(folder.iterdir()))):
+        raise DataError(f"{folder} is there already: choose another place or remove it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    limit = min(max_bytes, max(_ALWAYS_ALLOWED, _MOST_GROWTH * _size(path)))
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    with _open(path) as members, contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, partial, ignore_errors=True)
+        partial.mkdir()
+        count, size = 0, 0
+        bar = stack.enter_context(
+            tqdm(desc=path.name, unit="file", disable=None if progress else True)
+        )
+        for member in members:
+            parts = _parts(path, member)
+            if member.kind != "file" or not parts or _JUNK.search(member.name):
+                continue
+            count += 1
+            if count > max_files:
+                raise DataError(f"{path} has more than {max_files} files, so it was not unpacked")
+            target = partial.joinpath(*parts)
+            size += _copy(path, member, target, limit - size)
+            bar.update()
+        if not count:
+            raise DataError(f"{path} has no files in it")
+        whole = _only_folder(partial)
+        if check is not None:
+            check(whole)
+        if folder.exists():
+            folder.rmdir()
+        os.replace(whole, folder)
+    return count
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[Iterator[_Member]]:
+    """Give the entries of an archive; say what is wrong with one that cannot be unpacked."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                yield _zip_members(archive)
+        else:
+            with tarfile.open(path) as archive:
+                yield _tar_members(archive)
+    except DataError:
+        raise
+    except OSError as error:
+        about = f" of {error.filename}" if error.filename else ""
+        raise DataError(f"cannot unpack {path}: {error.strerror or error}{about}") from error
+    # Both readers answer damaged bytes with a dozen kinds of exceptions (zlib.error, EOFError,
+    # UnicodeDecodeError, ...), all of which mean the same to the user.
+    except Exception as error:
+        raise DataError(
+            f"{path} is no zip or tar archive, or is damaged: {error}; remove it and fetch it again"
+        ) from error
+
+
+def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
+    for info in archive.infolist():
+        mode = info.external_attr >> 16
+        if info.is_dir():
+            kind = "folder"
+        else:
+            kind = "file" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "link or device"
+        yield _Member(info.filename, kind, functools.partial(archive.open, info))
+
+
+def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
+    for info in archive:
+        if info.isdir():
+            kind = "folder"
+        else:
+            kind = "file" if info.isreg() else "link or device"
+        yield _Member(info.name, kind, functools.partial(archive.extractfile, info))
+
+
+def _parts(path: Path, member: _Member) -> list[str]:
+    """Return the folders and the name of an entry, all of them within the archive."""
+    name = member.name.replace("\\", "/")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    outside = name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name)
+    if outside or "\0" in name:
+        raise DataError(
+            f"{path} has an entry {member.name!r} that leads out of it; nothing is kept"
+        )
+    if member.kind not in ("file", "folder"):
+        raise DataError(
+            f"{path} has an entry {member.name!r} that is a {member.kind}; nothing is kept"
+        )
+    return parts
+
+
+def _copy(path: Path, member: _Member, target: Path, room: int) -> int:
+    """Write one file of at most `room` bytes, and return its size."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with member.open() as source, target.open("xb") as file:
+        while chunk := source.read(_CHUNK):
+            size += len(chunk)
+            if size > room:
+                raise DataError(
+                    f"{path} holds far more than its size suggests, so it was not unpacked"
+                )
+            file.write(chunk)
+    return size
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"cannot read the archive {path}: {error.strerror}") from error
+
+
+def _only_folder(folder: Path) -> Path:
+    """Return the folder in `folder` if it holds nothing else, otherwise `folder`."""
+    entries = list(folder.iterdir())
+    return entries[0] if len(entries) == 1 and entries[0].is_dir() else folder

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Public datasets of image translation: where they are, and what is in them when all is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ppzoo.data.archive import extract_archive
+from ppzoo.data.folder import find_images
+from ppzoo.download import cache_dir, download
+from ppzoo.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A public dataset.
+
+    Args:
+        about: what it is, and who made it.
+        terms: its licence, as its makers state it.
+        pictures: how many pictures each folder has; `.` is the dataset's own folder.
+        file: the archive's name in the cache.
+        urls: where the archive is; none where its makers want it fetched by hand.
+        sha256: of the archive; where nobody publishes one, the pictures are counted.
+        by_hand: how to get it where there is no address.
+    """
+
+    about: str
+    terms: str
+    pictures: Mapping[str, int]
+    file: str = ""
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+    by_hand: str = ""
+
+
+SOURCES = {
+    "facades": Source(
+        about="606 house fronts (left) with their plans (right), 512 x 256 (CMP Facade Database)",
+        terms="for research",
+        pictures={"train": 400, "val": 100, "test": 106},
+        file="facades.tar.gz",
+        urls=(
+            "https://people.eecs.berkeley.edu/~tinghuiz/projects/pix2pix/datasets/facades.tar.gz",
+            "http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/facades.tar.gz",
+        ),
+    ),
+    "horse2zebra": Source(
+        about="1187 horses and 1474 zebras, 256 x 256 (from ImageNet, chosen for CycleGAN)",
+        terms="for research",
+        pictures={"trainA": 1067, "trainB": 1334, "testA": 120, "testB": 140},
+        file="horse2zebra.zip",
+        urls=(
+            "https://people.eecs.berkeley.edu/~taesung_park/CycleGAN/datasets/horse2zebra.zip",
+            "https://efrosgans.eecs.berkeley.edu/cyclegan/datasets/horse2zebra.zip",
+        ),
+        sha256="a74d9d392eecca9966b51287a76ca126af473d9de4f3e8fc0e9cda08fa1730a1",
+    ),
+    "cartoon_set": Source(
+        about="10000 drawn heads, 500 x 500 (Cartoon Set of Google, https://google.github.io/cartoonset)",
+        terms="CC BY 4.0",
+        pictures={".": 10000},
+        file="cartoonset10k.tgz",
+        urls=(
+            "https://storage.googleapis.com/storage/v1/b/cartoonset_public_files/o/"
+            "cartoonset10k.tgz?alt=media",
+            "https://huggingface.co/datasets/cgarciae/cartoonset/resolve/1.0.0/data/"
+            "cartoonset10k.tgz",
+        ),
+    ),
+    "selfie2anime": Source(
+        about="3500 selfies and 3500 faces of anime, 256 x 256 (made for U-GAT-IT)",
+        terms="not stated",
+        pictures={"trainA": 3400, "trainB": 3400, "testA": 100, "testB": 100},
+        by_hand=(
+            "its makers offer selfie2anime.zip through Google Drive, for browsers only: "
+            "https://drive.google.com/file/d/1xOWj1UVgp6NKMT3HbPhBbtq2A4EDkghF/view"
+        ),
+    ),
+    "cityscapes": Source(
+        about="2975 + 500 street scenes (left) with their classes (right), 512 x 256",
+        terms="for research, after registration; may not be passed on",
+        pictures={"train": 2975, "test": 500},
+        by_hand=(
+            "its licence forbids passing it on: register at https://www.cityscapes-dataset.com, "
+            "fetch leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, and make pairs of "
+            "the pictures *_leftImg8bit.png (left) and *_gtFine_color.png (right), each shrunk to "
+            "256 x 256: those of its part 'train' into train, those of 'val' into test (for "
+            "CycleGAN, the halves into trainA, trainB, testA, testB)"
+        ),
+    ),
+}
+
+
+def fetch_dataset(
+    name: str,
+    out: str | os.PathLike[str],
+    archive: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> int:
+    """Fetch a public dataset, or unpack one that was fetched by hand.
+
+    The archive is kept in the cache, see `ppzoo.download.cache_dir`.
+
+    Args:
+        name: a key of `SOURCES`.
+        out: the folder to make.
+        archive: the dataset's archive, where it was fetched by other means.
+        progress: show bars, if the error stream is a terminal.
+
+    Returns:
+        the number of pictures in `out`.
+
+    Raises:
+        ConfigError: an unknown name.
+        DataError: the dataset has to be fetched by hand, its archive is damaged, or pictures are
+            missing; or `out` holds something else.
+        UserError: it cannot be downloaded.
+    """
+    if name not in SOURCES:
+        raise ConfigError(f"there is no dataset {name!r} to fetch, only {', '.join(SOURCES)}")
+    source, out = SOURCES[name], Path(out).expanduser()
+    total = sum(source.pictures.values())
+    if not missing_pictures(source, out):
+        return total
+    if archive is None:
+        if not source.urls:
+            raise DataError(
+                f"{name} ({source.about}; {source.terms}) cannot be fetched from here: "
+                f"{source.by_hand}. Put the pictures into {_layout(source, out)}"
+                ", or name the archive with --archive FILE"
+            )
+        # What is in the way is better told before a long download.
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise DataError(
+                f"{out} is there already but is not {name}: {missing_pictures(source, out)}; "
+                "choose another folder or remove that one"
+            )
+        url, *mirrors = source.urls
+        archive = download(
+            url, cache_dir() / "datasets" / source.file, source.sha256, mirrors, progress
+        )
+
+    def check(folder: Path) -> None:
+        problem = missing_pictures(source, folder)
+        if problem:
+            raise DataError(
+                f"{archive} is not the whole of {name}, so it was not used: {problem}; remove it "
+                "and fetch it again"
+            )
+
+    extract_archive(archive, out, check=check, progress=progress)
+    return total
+
+
+def missing_pictures(source: Source, out: Path) -> str:
+    """Return what of a dataset is missing in a folder, in words; nothing if all is there."""
+    problems = []
+    for folder, wanted in source.pictures.items():
+        try:
+            there = len(find_images(out / folder))
+        except DataError:
+            there = 0
+        if there < wanted:
+            problems.append(f"{folder} has {there} of {wanted} pictures")
+    return ", ".join(problems)
+
+
+def _layout(source: Source, out: Path) -> str:
+    return ", ".join(f"{out / folder} ({count})" for folder, count in source.pictures.items())
