@@ -9,4 +9,5 @@ PREDICTORS = {
     "wgan": "ppzoo.apps.gan",
     "wgangp": "ppzoo.apps.gan",
     "cgan": "ppzoo.apps.gan",
+    "faceparse": "ppzoo.apps.face_parse",
 }

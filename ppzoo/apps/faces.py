@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the predictors on faces share: which face of a picture, and which pictures of a folder."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from ppzoo.data.folder import find_images
+from ppzoo.errors import ConfigError, DataError
+from ppzoo.faces.detector import DetectorName, Face, FaceDetector
+
+_log = logging.getLogger(__name__)
+
+
+def choose_faces(
+    detector: FaceDetector, image: np.ndarray, which: int | str, name: str
+) -> list[Face]:
+    """Return the faces of a picture that are asked for, the largest first.
+
+    Args:
+        detector: what finds them.
+        image: uint8 RGB [H, W, 3].
+        which: 0 for the largest, 1 for the next one, ..., or "all".
+        name: of the picture, for errors.
+
+    Raises:
+        ConfigError: `which` is no such number.
+        DataError: there is no face, or fewer than that.
+    """
+    is_number = isinstance(which, int) and not isinstance(which, bool) and which >= 0
+    if which != "all" and not is_number:
+        raise ConfigError(f"face is {which!r}, expected 0 for the largest, 1, 2, ... or 'all'")
+    faces = detector.detect(image)
+    if not faces:
+        raise DataError(
+            f"there is no face in {name} ({image.shape[1]} x {image.shape[0]} pixels, looked for "
+            f"by {detector_name(detector)!r}): give a picture where one is seen from the front, "
+            "or try another detector"
+        )
+    if which == "all":
+        return faces
+    if which >= len(faces):
+        found = "one face" if len(faces) == 1 else f"{len(faces)} faces"
+        raise DataError(f"there is no face {which} in {name}: it shows {found}, counted from 0")
+    return [faces[which]]
+
+
+def detector_name(detector: FaceDetector) -> str:
+    """Return the name that `build_detector` knows a detector by."""
+    return type(detector).__name__.removesuffix("Detector").lower()
+
+
+def name_of(image: object) -> str:
+    """Return how errors call a picture: its path, or that it is one."""
+    return str(image) if isinstance(image, (str, Path)) else "the picture"
+
+
+def add_face_arguments(parser: argparse.ArgumentParser, output: str) -> None:
+    """Add the options that the predictors on faces have in common.
+
+    Args:
+        parser: of the subcommand.
+        output: the folder that results go to by default.
+    """
+    add = parser.add_argument
+    add("--input", required=True, metavar="FILE|DIR", help="picture, or folder of pictures")
+    add("--output", default=output, metavar="DIR", help=f"folder for the results ({output})")
+    add("--weights", metavar="FILE", help="weights of the network, by default the official ones")
+    add("--detector", choices=get_args(DetectorName), default="auto", help="what finds faces")
+    add("--detector-weights", metavar="FILE", help="its weights, by default the official ones")
+    add("--face", type=_which, default=0, metavar="N|all", help="0: the largest (default), 1, ...")
+    add("--device", help="cpu, gpu or gpu:N")
+    add(
+        "--on-error",
+        choices=["raise", "skip"],
+        default="raise",
+        help="stop at a picture that cannot be used, or leave it out and count it (raise)",
+    )
+
+
+def _which(text: str) -> int | str:
+    if text == "all":
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"expected 0 for the largest, 1, 2, ... or all, not {text}"
+        )
+    return int(text)
+
+
+def pictures_of(source: str | Path) -> list[Path]:
+    """Return the picture that a path names, or all pictures in the folder, sorted.
+
+    Raises:
+        DataError: there is nothing there, or a folder without pictures.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return find_images(path, option="--input")
+    if not path.exists():
+        raise DataError(f"there is no file or folder {path} (--input)")
+    return [path]
+
+
+def for_each_picture(
+    source: str | Path, work: Callable[[Path, str], None], on_error: str = "raise"
+) -> int:
+    """Do something with a picture or with all of a folder, with a progress bar; return how many.
+
+    Args:
+        source: a picture, or a folder of pictures.
+        work: is called with each picture's path, and with the path of its results relative to the
+            output folder, without a suffix.
+        on_error: "raise" stops at a picture that cannot be used, "skip" leaves it out and says so.
+
+    Raises:
+        DataError: a picture cannot be used, or none can.
+    """
+    from tqdm import tqdm
+
+    pictures = pictures_of(source)
+    problems: list[str] = []
+    named = list(_named(pictures, Path(source).expanduser()))
+    for path, stem in tqdm(named, unit="picture", disable=len(named) < 2 or None):
+        try:
+            work(path, stem)
+        except DataError as error:
+            if on_error == "raise":
+                raise
+            problems.append(str(error))
+    for problem in problems[:5]:
+        _log.warning("left out: %s", problem)
+    if problems and len(problems) == len(pictures):
+        raise DataError(f"none of {len(pictures)} pictures can be used, such as: {problems[0]}")
+    if problems:
+        _log.warning("%d of %d pictures are left out", len(problems), len(pictures))
+    return len(pictures) - len(problems)
+
+
+def _named(pictures: Sequence[Path], source: Path) -> Iterator[tuple[Path, str]]:
+    root = source if source.is_dir() else source.parent
+    stems = [path.relative_to(root).with_suffix("").as_posix() for path in pictures]
+    count = collections.Counter(stems)
+    for path, stem in zip(pictures, stems, strict=True):
+        # a.jpg and a.png are two pictures: their results must not be one.
+        yield path, stem if count[stem] == 1 else path.relative_to(root).as_posix()
+
+
+def say(text: str) -> None:
+    """Write a line to the error stream, where it does not mix with results."""
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which face of a picture, and which pictures of a folder."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppzoo.apps.faces import (
+    add_face_arguments,
+    choose_faces,
+    detector_name,
+    for_each_picture,
+    name_of,
+)
+from ppzoo.errors import ConfigError, DataError
+from ppzoo.faces.detector import build_detector
+from ppzoo.media.image import write_image
+
+from .face_pieces import RedDetector, picture_with_faces
+
+TWO = picture_with_faces((20, 20, 50, 60), (100, 30, 180, 120))
+
+
+class TestChoice:
+    def test_largest_first(self) -> None:
+        boxes = [face.box for face in choose_faces(RedDetector(), TWO, "all", "x.png")]
+        assert boxes == [(100, 30, 180, 120), (20, 20, 50, 60)]
+        for which in (0, 1):
+            (face,) = choose_faces(RedDetector(), TWO, which, "x.png")
+            assert face.box == boxes[which]
+
+    def test_no_face(self) -> None:
+        with pytest.raises(DataError, match=r"no face in x\.png \(300 x 200 pixels.*by 'red'\)"):
+            choose_faces(RedDetector(), picture_with_faces(), 0, "x.png")
+
+    def test_no_such_face(self) -> None:
+        with pytest.raises(DataError, match=r"no face 2 in x\.png: it shows 2 faces"):
+            choose_faces(RedDetector(), TWO, 2, "x.png")
+        one = picture_with_faces((20, 20, 50, 60))
+        with pytest.raises(DataError, match=r"no face 1 in x\.png: it shows one face"):
+            choose_faces(RedDetector(), one, 1, "x.png")
+
+    @pytest.mark.parametrize("which", [-1, 1.0, True, "every", None])
+    def test_what_is_no_number(self, which: object) -> None:
+        with pytest.raises(ConfigError, match=r"face is .*, expected 0 for the largest"):
+            choose_faces(RedDetector(), TWO, which, "x.png")
+
+    def test_option(self) -> None:
+        parser = argparse.ArgumentParser()
+        add_face_arguments(parser, "output")
+        for text, value in (("0", 0), ("3", 3), ("all", "all")):
+            assert parser.parse_args(["--input", "x", "--face", text]).face == value
+        for text in ("-1", "x", "1.5"):
+            with pytest.raises(SystemExit):
+                parser.parse_args(["--input", "x", "--face", text])
+
+
+def test_names() -> None:
+    assert detector_name(build_detector("cascade")) == "cascade"
+    assert name_of("a.png") == name_of(Path("a.png")) == "a.png"
+    assert name_of(np.zeros(3)) == "the picture"
+
+
+class TestFolder:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        for name in ("b.png", "a.jpg", "a.png", "sub/c.png"):
+            write_image(tmp_path / "in" / name, TWO)
+        (tmp_path / "in/notes.txt").write_text("no picture")
+        return tmp_path / "in"
+
+    def test_each_picture_once_and_results_that_do_not_collide(self, folder: Path) -> None:
+        calls = []
+        done = for_each_picture(folder, lambda path, stem: calls.append((path, stem)))
+        names = {"a.jpg": "a.jpg", "a.png": "a.png", "b.png": "b", "sub/c.png": "sub/c"}
+        assert sorted(calls) == [(folder / path, stem) for path, stem in sorted(names.items())]
+        assert done == 4
+
+    def test_one_file(self, folder: Path) -> None:
+        calls = []
+        assert for_each_picture(folder / "b.png", lambda *call: calls.append(call)) == 1
+        assert calls == [(folder / "b.png", "b")]
+
+    def test_bad_pictures_stop_or_are_counted(
+        self, folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def work(path: Path, stem: str) -> None:
+            if path.name.startswith("a"):
+                raise DataError(f"{path.name} is bad")
+
+        with pytest.raises(DataError, match=r"a\.jpg is bad"):
+            for_each_picture(folder, work)
+        with caplog.at_level(logging.WARNING):
+            assert for_each_picture(folder, work, "skip") == 2
+        assert "left out: a.jpg is bad" in caplog.text
+        assert "2 of 4 pictures are left out" in caplog.text
+
+        def fail(path: Path, stem: str) -> None:
+            raise DataError("bad")
+
+        with pytest.raises(DataError, match="none of 4 pictures can be used, such as: bad"):
+            for_each_picture(folder, fail, "skip")
+
+    def test_nothing_there(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(DataError, match="'--input' is empty"):
+            for_each_picture(tmp_path / "empty", print)
+        with pytest.raises(DataError, match=r"no file or folder .*nope \(--input\)"):
+            for_each_picture(tmp_path / "nope", print)
