@@ -14,8 +14,8 @@ import numpy as np
 
 from ppzoo.data.cartoon_pairs import Made, make_cartoon_pairs
 from ppzoo.data.sources import SOURCES, fetch_dataset
-from ppzoo.data.survey import Survey, as_table, survey_folder, survey_partners, survey_tree
-from ppzoo.errors import ConfigError
+from ppzoo.data.survey import Kind, Survey, as_table, note_partners, survey_folder, survey_tree
+from ppzoo.errors import DataError
 
 # A face that is smaller is not what the photograph is about, or is none.
 _LEAST_SHARE = 0.15
@@ -57,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
     """Run `ppzoo data ...` and return the exit code."""
     if args.data_command == "check":
         surveys = check(args.path)
+        if not surveys:
+            _say(f"{args.path} names no folder of pictures: its datasets come with a package")
+            return 0
         _say(as_table(surveys))
         return 1 if any(survey.problems for survey in surveys) else 0
     if args.dataset == "cartoon":
@@ -117,8 +120,9 @@ def check(path: str) -> list[Survey]:
         path: a folder, or a YAML file.
 
     Raises:
-        ConfigError: the config cannot be read, or names no folders of pictures.
-        DataError: a folder is missing or has no pictures.
+        ConfigError: the config cannot be read.
+        DataError: `path` is a folder without pictures. Folders of a config that are missing are
+            problems in their surveys.
     """
     if not path.endswith((".yaml", ".yml")):
         return survey_tree(path)
@@ -130,10 +134,6 @@ def check(path: str) -> list[Survey]:
         section = getattr(config.dataset, part, None)
         if section is not None:
             surveys += _survey_section(section.component)
-    if not surveys:
-        raise ConfigError(
-            f"{path} names no folder of pictures: its datasets need none, or fetch it"
-        )
     return surveys
 
 
@@ -143,15 +143,34 @@ def _survey_section(component: Any) -> list[Survey]:
     inner = arguments.get("dataset")
     if hasattr(inner, "kwargs"):
         return _survey_section(inner)
-    both = arguments.get("dataroot_a"), arguments.get("dataroot_b")
-    if component.name == "PairedDataset" and all(both):
-        return survey_partners(*both)
-    kind = "pairs" if component.name == "PairedDataset" else "pictures"
-    return [
-        survey_folder(str(value), kind, option)
+    folders = {
+        option: str(value)
         for option, value in arguments.items()
         if option.startswith("dataroot") and value
-    ]
+    }
+    is_paired = component.name == "PairedDataset"
+    kind: Kind = "pairs" if is_paired and "dataroot" in folders else "pictures"
+    surveys = []
+    for option, folder in folders.items():
+        try:
+            surveys.append(survey_folder(folder, kind, option))
+        except DataError as error:
+            problem = f"{error}{_how_to_get(folder)}"
+            surveys.append(Survey(Path(folder), kind, problems=[problem]))
+    if is_paired and len(surveys) == 2 and all(survey.count for survey in surveys):
+        note_partners(*surveys)
+    return surveys
+
+
+def _how_to_get(folder: str) -> str:
+    """Return the command that makes a folder of the name that our configs give it."""
+    places = [Path(folder), *Path(folder).parents]
+    for place in places:
+        if place.name == "cartoon":
+            return f"; make it: ppzoo data prepare cartoon --photos DIR --out {place}"
+        if place.name in SOURCES:
+            return f"; get it: ppzoo data prepare {place.name} --out {place}"
+    return ""
 
 
 def _say(text: str) -> None:

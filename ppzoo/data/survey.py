@@ -120,23 +120,22 @@ def survey_tree(folder: str | os.PathLike[str], progress: bool = True) -> list[S
     return [survey_folder(path, kind, path.name, progress) for path, kind in kinds]
 
 
-def survey_partners(folder_a: str, folder_b: str, progress: bool = True) -> list[Survey]:
-    """Survey two folders whose pictures belong together by their names.
+def note_partners(a: Survey, b: Survey) -> None:
+    """Add to the surveys of two folders which pictures have no partner of their name.
 
-    Raises:
-        DataError: there is no such folder, no pictures in it, or two of them have one name.
+    Args:
+        a: the survey of one folder, as `survey_folder` returns it.
+        b: that of the other.
     """
-    options = ("dataroot_a", "dataroot_b")
-    surveys = [
-        survey_folder(folder, "pictures", option, progress)
-        for folder, option in zip((folder_a, folder_b), options, strict=True)
-    ]
-    _, problems = match_folders(folder_a, folder_b)
-    for survey in surveys:
-        mine = [problem for problem in problems if problem.startswith(f"{survey.folder}{os.sep}")]
-        survey.problems += mine
-        survey.count = max(0, survey.count - len(mine))
-    return surveys
+    try:
+        _, problems = match_folders(str(a.folder), str(b.folder))
+    except DataError as error:
+        a.problems.append(str(error))
+        return
+    for survey in (a, b):
+        alone = [text for text in problems if text.startswith(f"{survey.folder}{os.sep}")]
+        survey.problems += alone
+        survey.count = max(0, survey.count - len(alone))
 
 
 def as_table(surveys: Sequence[Survey], most_problems: int = 5) -> str:

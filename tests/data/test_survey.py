@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppzoo.data.survey import as_table, survey_folder, survey_partners, survey_tree
+from ppzoo.data.survey import as_table, note_partners, survey_folder, survey_tree
 from ppzoo.errors import DataError
 from ppzoo.media.image import write_image
 
@@ -63,10 +63,15 @@ def test_nothing_there(tmp_path: Path) -> None:
 def test_partners(tmp_path: Path) -> None:
     write(tmp_path / "a", (16, 16), (16, 16), (16, 16))
     write(tmp_path / "b", (16, 16), (16, 16))
-    a, b = survey_partners(str(tmp_path / "a"), str(tmp_path / "b"))
+    a, b = (survey_folder(tmp_path / name, "pictures") for name in "ab")
+    note_partners(a, b)
     assert (a.count, b.count) == (2, 2)
     assert "2.png has no partner" in a.problems[0]
     assert b.problems == []
+    (tmp_path / "b" / "0.bmp").write_bytes((tmp_path / "b" / "0.png").read_bytes())
+    a, b = (survey_folder(tmp_path / name, "pictures") for name in "ab")
+    note_partners(a, b)
+    assert "have the same name" in a.problems[0]
 
 
 def test_the_table(tmp_path: Path) -> None:
