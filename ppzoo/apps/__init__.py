@@ -10,4 +10,7 @@ PREDICTORS = {
     "wgangp": "ppzoo.apps.gan",
     "cgan": "ppzoo.apps.gan",
     "faceparse": "ppzoo.apps.face_parse",
+    "pix2pix": "ppzoo.apps.pix2pix",
+    "cyclegan": "ppzoo.apps.cyclegan",
+    "ugatit": "ppzoo.apps.ugatit",
 }
