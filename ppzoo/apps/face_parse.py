@@ -22,6 +22,7 @@ from ppzoo.apps.faces import (
     detector_name,
     for_each_picture,
     name_of,
+    result_path,
     say,
 )
 from ppzoo.errors import DataError
@@ -220,10 +221,10 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         name = f"{stem}_parse" if is_folder else "face_parse"
         for number, found in enumerate(predictor.parse_all(path, args.face)):
             target = Path(args.output, f"{name}_{number}.png" if number else f"{name}.png")
-            write_image(target, predictor.picture(*found))
+            write_image(result_path(target, path), predictor.picture(*found))
             written.append(target)
 
-    for_each_picture(args.input, work, args.on_error)
+    for_each_picture(args.input, args.output, work, args.on_error)
     if len(written) == 1:
         return {"parts": written[0]}
     return {f"{len(written)} faces": Path(args.output)}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import collections
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -96,27 +97,53 @@ def _which(text: str) -> int | str:
     return int(text)
 
 
-def pictures_of(source: str | Path) -> list[Path]:
+def pictures_of(source: str | Path, output: str | Path) -> list[Path]:
     """Return the picture that a path names, or all pictures in the folder, sorted.
+
+    Args:
+        source: a picture, or a folder, where pictures in `output` are left out: they are results.
+        output: the folder for results.
 
     Raises:
         DataError: there is nothing there, or a folder without pictures.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return find_images(path, option="--input")
+    path, results = Path(source).expanduser(), os.path.realpath(Path(output).expanduser())
     if not path.exists():
         raise DataError(f"there is no file or folder {path} (--input)")
-    return [path]
+    if not path.is_dir():
+        return [path]
+    pictures = [
+        picture
+        for picture in find_images(path, option="--input")
+        if not Path(os.path.realpath(picture)).is_relative_to(results)
+    ]
+    if not pictures:
+        raise DataError(f"all pictures of --input {path} are in --output: choose another --output")
+    return pictures
+
+
+def result_path(path: Path, source: Path) -> Path:
+    """Return `path`, where the result of the picture `source` is to go.
+
+    Raises:
+        ConfigError: it is the picture itself.
+    """
+    if os.path.realpath(path) == os.path.realpath(source):
+        raise ConfigError(f"the result would replace the picture {source}: choose another --output")
+    return path
 
 
 def for_each_picture(
-    source: str | Path, work: Callable[[Path, str], None], on_error: str = "raise"
+    source: str | Path,
+    output: str | Path,
+    work: Callable[[Path, str], None],
+    on_error: str = "raise",
 ) -> int:
     """Do something with a picture or with all of a folder, with a progress bar; return how many.
 
     Args:
         source: a picture, or a folder of pictures.
+        output: the folder for results, where no pictures are taken from.
         work: is called with each picture's path, and with the path of its results relative to the
             output folder, without a suffix.
         on_error: "raise" stops at a picture that cannot be used, "skip" leaves it out and says so.
@@ -126,7 +153,7 @@ def for_each_picture(
     """
     from tqdm import tqdm
 
-    pictures = pictures_of(source)
+    pictures = pictures_of(source, output)
     problems: list[str] = []
     named = list(_named(pictures, Path(source).expanduser()))
     for path, stem in tqdm(named, unit="picture", disable=len(named) < 2 or None):

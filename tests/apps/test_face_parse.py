@@ -211,6 +211,7 @@ class TestCommand:
             (["--input", "in", "--face", "1"], r"no face 1 in in/a\.png: it shows one face"),
             (["--input", "in/a.png", "--model", "bisenetv2"], "for the face parser 'paddleseg'"),
             (["--input", "in/a.png", "--output", "blocked"], "cannot write blocked"),
+            (["--input", "in/face_parse.png", "--output", "in"], "would replace the picture in"),
             (["--input", "in/a.png", "--weights", "nope"], "there is no weights file nope"),
         ],
     )
@@ -222,6 +223,7 @@ class TestCommand:
         message: str,
     ) -> None:
         write_image("in/none.png", picture_with_faces())
+        write_image("in/face_parse.png", ONE)
         Path("blocked").write_text("mine")
         assert cli.main(["predict", "faceparse", "--weights", str(weights), *arguments]) == 2
         lines = capsys.readouterr().err.splitlines()

@@ -16,6 +16,7 @@ from ppzoo.apps.faces import (
     detector_name,
     for_each_picture,
     name_of,
+    result_path,
 )
 from ppzoo.errors import ConfigError, DataError
 from ppzoo.faces.detector import build_detector
@@ -76,14 +77,14 @@ class TestFolder:
 
     def test_each_picture_once_and_results_that_do_not_collide(self, folder: Path) -> None:
         calls = []
-        done = for_each_picture(folder, lambda path, stem: calls.append((path, stem)))
+        done = for_each_picture(folder, "out", lambda path, stem: calls.append((path, stem)))
         names = {"a.jpg": "a.jpg", "a.png": "a.png", "b.png": "b", "sub/c.png": "sub/c"}
         assert sorted(calls) == [(folder / path, stem) for path, stem in sorted(names.items())]
         assert done == 4
 
     def test_one_file(self, folder: Path) -> None:
         calls = []
-        assert for_each_picture(folder / "b.png", lambda *call: calls.append(call)) == 1
+        assert for_each_picture(folder / "b.png", "out", lambda *call: calls.append(call)) == 1
         assert calls == [(folder / "b.png", "b")]
 
     def test_bad_pictures_stop_or_are_counted(
@@ -94,9 +95,9 @@ class TestFolder:
                 raise DataError(f"{path.name} is bad")
 
         with pytest.raises(DataError, match=r"a\.jpg is bad"):
-            for_each_picture(folder, work)
+            for_each_picture(folder, "out", work)
         with caplog.at_level(logging.WARNING):
-            assert for_each_picture(folder, work, "skip") == 2
+            assert for_each_picture(folder, "out", work, "skip") == 2
         assert "left out: a.jpg is bad" in caplog.text
         assert "2 of 4 pictures are left out" in caplog.text
 
@@ -104,11 +105,21 @@ class TestFolder:
             raise DataError("bad")
 
         with pytest.raises(DataError, match="none of 4 pictures can be used, such as: bad"):
-            for_each_picture(folder, fail, "skip")
+            for_each_picture(folder, "out", fail, "skip")
+
+    def test_results_are_no_input(self, folder: Path) -> None:
+        calls = []
+        assert for_each_picture(folder, folder / "sub", lambda path, _: calls.append(path)) == 3
+        assert folder / "sub/c.png" not in calls
+        with pytest.raises(DataError, match="are in --output: choose another"):
+            for_each_picture(folder, folder, print)
+        assert result_path(folder / "d.png", folder / "b.png") == folder / "d.png"
+        with pytest.raises(ConfigError, match=r"would replace the picture .*b\.png"):
+            result_path(folder / "sub/../b.png", folder / "b.png")
 
     def test_nothing_there(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(DataError, match="'--input' is empty"):
-            for_each_picture(tmp_path / "empty", print)
+            for_each_picture(tmp_path / "empty", "out", print)
         with pytest.raises(DataError, match=r"no file or folder .*nope \(--input\)"):
-            for_each_picture(tmp_path / "nope", print)
+            for_each_picture(tmp_path / "nope", "out", print)
