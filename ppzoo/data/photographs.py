@@ -77,20 +77,22 @@ def embedded_photograph(name: str) -> np.ndarray:
 class Crop(NamedTuple):
     """A square of a resized photograph.
 
-    `channels` says which channels of the photograph its red, green and blue are.
+    It is cut out, turned by `turns` times 90 degrees, then flipped if `flipped`; `channels` says
+    which channels of the photograph its red, green and blue are.
     """
 
     photo: str
     shorter_side: int
     top: int
     left: int
+    turns: int
     flipped: bool
     channels: tuple[int, int, int]
 
     @property
     def name(self) -> str:
         """What to call it, as if it were a file."""
-        turn = "_flipped" if self.flipped else ""
+        turn = f"_{90 * self.turns}{'_flipped' if self.flipped else ''}"
         colours = "".join("rgb"[channel] for channel in self.channels)
         return f"{self.photo}_{self.shorter_side}_{self.top}_{self.left}{turn}_{colours}.png"
 
@@ -128,9 +130,9 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
     different photographs.
 
     Args:
-        mode: `train` has five photographs (astronaut, coffee, motorcycle, rocket, china), crops
-            half of which are flipped and, since five photographs have few colours, nearly half of
-            which have theirs exchanged; `test` has two others (chelsea, a cat, and flower).
+        mode: `train` has five photographs (astronaut, coffee, motorcycle, rocket, china); since
+            that is little, crops are turned and flipped, and nearly half of them have their colours
+            exchanged. `test` has two others (chelsea, a cat, and flower), as they are.
         size: side of the crops in pixels, 16 to 512.
         paired: whether `B` is the cartoon of `A`. If not, it is of another photograph, and in
             `test` samples have `B_truth` too, the cartoon of `A`.
@@ -203,6 +205,7 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
         for image, crop in zip(images, crops, strict=True):
             whole = resized_pair(crop.photo, crop.shorter_side, self.size)[side]
             square = whole[crop.top : crop.top + self.size, crop.left : crop.left + self.size]
+            square = np.rot90(square, crop.turns)
             image[...] = (square[:, ::-1] if crop.flipped else square)[..., crop.channels]
         return scale_levels(images.transpose(0, 3, 1, 2))
 
@@ -225,8 +228,9 @@ def _crops(names: tuple[str, ...], size: int, count: int, varied: bool) -> tuple
             square = photo[top : top + size, left : left + size]
             if square.std(axis=(0, 1)).max() >= _LEAST_DEVIATION:
                 break
+        turns = random.randint(4) if varied else 0
         flipped = varied and bool(random.randint(2))
         exchanged = varied and bool(random.randint(2))
         channels = tuple(random.permutation(3).tolist()) if exchanged else (0, 1, 2)
-        crops.append(Crop(name, shorter_side, top, left, flipped, channels))
+        crops.append(Crop(name, shorter_side, top, left, turns, flipped, channels))
     return tuple(crops)

@@ -67,6 +67,7 @@ def test_pairs_are_a_photograph_and_its_cartoon() -> None:
         photo, cartoon = resized_pair(crop.photo, crop.shorter_side, 48)
         for key, whole in (("A", photo), ("B", cartoon)):
             square = whole[crop.top : crop.top + 48, crop.left : crop.left + 48]
+            square = np.rot90(square, crop.turns)
             if crop.flipped:
                 square = square[:, ::-1]
             square = square[..., list(crop.channels)]
@@ -75,7 +76,8 @@ def test_pairs_are_a_photograph_and_its_cartoon() -> None:
     assert {crop.flipped for crop in dataset.crops} == {False, True}
     assert len({crop.channels for crop in dataset.crops}) == 6
     test = EmbeddedCartoonDataset("test", 48).crops
-    assert {(crop.flipped, crop.channels) for crop in test} == {(False, (0, 1, 2))}
+    assert {crop.turns for crop in dataset.crops} == {0, 1, 2, 3}
+    assert {(crop.turns, crop.flipped, crop.channels) for crop in test} == {(0, False, (0, 1, 2))}
     assert len({crop.shorter_side for crop in dataset.crops}) == 3
 
 
