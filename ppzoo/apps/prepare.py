@@ -100,13 +100,13 @@ def face_finder() -> Callable[[np.ndarray], Sequence[float] | None]:
 def describe(made: Made, out: str, faces: bool) -> str:
     """Return what was made, and what was left out, as lines of text."""
     lines = [
-        f"{made.train} pairs are in {Path(out) / 'train'}, {made.test} in {Path(out) / 'test'}; "
-        f"{made.made} of them are new"
+        f"pairs: {made.train} in {Path(out) / 'train'}, {made.test} in {Path(out) / 'test'}; "
+        f"{made.made} of them new"
     ]
     if faces and made.made:
-        lines.append(f"{made.faces} show a face, {made.made - made.faces} the centre of the photo")
+        lines.append(f"new pairs: {made.faces} of a face, {made.made - made.faces} of the centre")
     if made.problems:
-        lines.append(f"{len(made.problems)} photographs were left out:")
+        lines.append(f"photographs left out: {len(made.problems)}")
         lines += [f"  {problem}" for problem in made.problems[:_NAMED_PROBLEMS]]
         if len(made.problems) > _NAMED_PROBLEMS:
             lines.append(f"  ... and {len(made.problems) - _NAMED_PROBLEMS} more")

@@ -29,15 +29,15 @@ def test_cartoons_of_faces_and_of_other_things(
     command = ["data", "prepare", "cartoon", "--photos", str(photos), "--out", str(out)]
     assert cli.main([*command, "--size", "64", "--val", "0"]) == 0
     said = capsys.readouterr().out
-    assert f"2 pairs are in {out}/train, 0 in {out}/test; 2 of them are new" in said
-    assert "1 show a face, 1 the centre of the photo" in said
+    assert f"pairs: 2 in {out}/train, 0 in {out}/test; 2 of them new" in said
+    assert "new pairs: 1 of a face, 1 of the centre" in said
     pair = read_image(out / "train" / "astronaut.png")
     assert pair.shape == (64, 128, 3)
     # The face fills a good part: skin in the middle of the photograph.
     red, green, blue = pair[22:42, 22:42].reshape(-1, 3).mean(axis=0)
     assert red > green > blue > 60
     assert cli.main([*command, "--size", "64", "--val", "0"]) == 0
-    assert "0 of them are new" in capsys.readouterr().out
+    assert "; 0 of them new" in capsys.readouterr().out
 
 
 def test_the_centre_on_request(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -47,7 +47,7 @@ def test_the_centre_on_request(photos: Path, tmp_path: Path, capsys: pytest.Capt
         cli.main([*command, "--size", "32", "--faces", "off", "--val", "0.5", "--jobs", "1"]) == 0
     )
     said = capsys.readouterr().out
-    assert f"1 pairs are in {out}/train, 1 in {out}/test; 2 of them are new" in said
+    assert f"pairs: 1 in {out}/train, 1 in {out}/test; 2 of them new" in said
     assert "face" not in said
 
 
@@ -61,7 +61,7 @@ def test_damaged_photographs(photos: Path, tmp_path: Path, capsys: pytest.Captur
     assert ".jpg is not an image file" in capsys.readouterr().err
     assert cli.main([*command, "--on-error", "skip"]) == 0
     said = capsys.readouterr().out
-    assert "7 photographs were left out" in said
+    assert "photographs left out: 7" in said
     assert said.count("is not an image file") == 5
     assert "... and 2 more" in said
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ppzoo.data.cartoon import cartoonise
 from ppzoo.data.photographs import embedded_photograph
@@ -49,6 +50,23 @@ def test_lines_run_along_the_edge_and_nowhere_else() -> None:
     # The whole way round.
     angles = np.floor(np.arctan2(y - 48, x - 48) / (2 * np.pi) * 24) % 24
     assert len(np.unique(angles)) == 24
+
+
+def test_lines_hold_together_in_a_noisy_picture() -> None:
+    y, x = np.mgrid[:96, :96] - 48
+    pieces = astray = inked = 0
+    for seed in range(6):
+        noise = np.random.RandomState(seed).normal(0, 14, x.shape)
+        grey = (np.where(np.hypot(x, y) < 30, 150, 115) + noise).clip(0, 255).astype(np.uint8)
+        image = np.repeat(grey[..., None], 3, axis=2)
+        lines = np.abs(cartoonise(image).astype(int) - cartoonise(image, ink=0)).max(axis=2) > 40
+        pieces += ndimage.label(lines, np.ones((3, 3)))[1]
+        astray += (np.abs(np.hypot(x, y)[lines] - 30) > 5).sum()
+        inked += lines.sum()
+    # Without averaging along edges, or with specks, there are more than 105 pieces.
+    assert pieces < 96
+    assert astray < 0.1 * inked
+    assert inked > 6 * 200
 
 
 def test_noise_and_plain_pictures_get_no_lines() -> None:
