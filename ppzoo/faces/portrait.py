@@ -14,14 +14,18 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import paddle
 
 from ppzoo.errors import ConfigError, UserError
 from ppzoo.faces.detector import Face
+from ppzoo.faces.faceseg import FaceSegFCN
 from ppzoo.faces.segmentation import Model, PaddleSegNetwork, is_installed
+from ppzoo.weights import load_weights
+from ppzoo.weights.manifest import cached_path, find_weights
 
 _log = logging.getLogger(__name__)
 
-SegmenterName = Literal["auto", "paddleseg", "grabcut"]
+SegmenterName = Literal["auto", "paddleseg", "faceseg", "grabcut"]
 DEFAULT_MODEL = "human_pp_humansegv2_lite"
 
 # GrabCut's time grows with the pixels, and its colours are those of the whole picture anyway.
@@ -31,6 +35,7 @@ _ITERATIONS = 5
 # that lets the mask's edge follow the picture's.
 _CLEANING, _EDGE = 0.06, 0.03
 _LEAST_BACKGROUND = 0.04  # of the picture, to learn the background's colours from
+_FACESEG_SIZE = 384  # pixels that PaddleGAN's network was trained on
 _GUIDANCE = 1e-4  # variance of brightness, of 0 to 1, from which on an edge counts
 
 
@@ -89,6 +94,31 @@ class PaddleSegSegmenter(PortraitSegmenter):
         return enlarged(probabilities[1], image.shape[:2])
 
 
+class FaceSegSegmenter(PortraitSegmenter):
+    """Masks by PaddleGAN's network, with soft edges where PaddleGAN's are hard.
+
+    Args:
+        weight_path: the network's weights, by default the official ones.
+    """
+
+    backend = "faceseg"
+
+    def __init__(self, weight_path: str | os.PathLike[str] | None = None) -> None:
+        self._net = FaceSegFCN()
+        load_weights(self._net, find_weights("faceseg", weight_path), "faceseg")
+        self._net.eval()
+
+    def _alpha(self, image: np.ndarray, face: Face) -> np.ndarray:
+        import cv2
+
+        size = (_FACESEG_SIZE, _FACESEG_SIZE)
+        resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        with paddle.no_grad():
+            scores = self._net(paddle.to_tensor(resized.transpose(2, 0, 1)[np.newaxis]))[0]
+            person = paddle.nn.functional.softmax(scores, axis=1)[0, 1].numpy()
+        return enlarged(person, image.shape[:2])
+
+
 class GrabCutSegmenter(PortraitSegmenter):
     """Masks by GrabCut, started around the face; deterministic, the same time for all sizes."""
 
@@ -124,13 +154,14 @@ def build_segmenter(
     """Build what makes portrait masks, by its name.
 
     Args:
-        name: "paddleseg" (needs `pip install 'ppzoo[seg]'`), "grabcut", or "auto": PaddleSeg where
-            it is installed and its weights are given, here, or to be had; else GrabCut.
+        name: "paddleseg" (needs `pip install 'ppzoo[seg]'`), "faceseg" (PaddleGAN's), "grabcut", or
+            "auto": PaddleSeg where it is installed and its weights are given, here, or to be had;
+            else PaddleGAN's network where its weights are here; else GrabCut.
         weight_path: weights of the network.
         model: PaddleSeg's network, see `ppzoo.faces.segmentation.PaddleSegNetwork`.
 
     Raises:
-        ConfigError: an unknown name, or options that GrabCut does not have.
+        ConfigError: an unknown name, or options that it does not have.
         MissingExtraError: PaddleSeg is asked for and not installed.
         WeightsError: the weights are missing or do not fit.
     """
@@ -142,13 +173,19 @@ def build_segmenter(
         if given:
             raise ConfigError("the portrait mask 'grabcut' has no network: give no weights for it")
         return GrabCutSegmenter()
+    if name == "faceseg":
+        if model is not None:
+            raise ConfigError("the portrait mask 'faceseg' is one network: give no model for it")
+        return FaceSegSegmenter(weight_path)
     if name == "paddleseg" or given:
         return PaddleSegSegmenter(model or DEFAULT_MODEL, weight_path)
     if is_installed():
         try:
             return PaddleSegSegmenter()
         except UserError as error:
-            _log.warning("portrait masks are made by GrabCut instead of PaddleSeg: %s", error)
+            _log.warning("portrait masks are made without PaddleSeg: %s", error)
+    if cached_path("faceseg").is_file():
+        return FaceSegSegmenter()
     return GrabCutSegmenter()
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import paddle
 import pytest
 from skimage import data
 
 from ppzoo.errors import ConfigError, MissingExtraError, WeightsError
 from ppzoo.faces import segmentation
 from ppzoo.faces.detector import Face
+from ppzoo.faces.faceseg import FaceSegFCN
 from ppzoo.faces.portrait import (
     GrabCutSegmenter,
     PaddleSegSegmenter,
@@ -121,6 +123,48 @@ def test_enlarged_stays_in_range() -> None:
     assert (np.diff(result[5]) >= -1e-6).all()
 
 
+@pytest.fixture(autouse=True)
+def no_weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PPZOO_HOME", str(tmp_path / "home"))
+
+
+class TestFaceSeg:
+    def test_probability_of_the_person(
+        self,
+        tmp_path: Path,
+        astronaut: np.ndarray,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        paddle.seed(0)
+        state = {name: value.numpy() for name, value in FaceSegFCN().state_dict().items()}
+        path = tmp_path / "home/weights/faceseg_FCN-HRNetW18.pdparams"
+        write_pdparams(path, state)
+        monkeypatch.setattr("ppzoo.faces.portrait.is_installed", lambda: False)
+        segmenter = build_segmenter()  # finds them where downloads go
+        assert segmenter.backend == "faceseg"
+        seen = []
+
+        def forward(x: paddle.Tensor) -> list[paddle.Tensor]:
+            seen.append(x.numpy())
+            return [paddle.concat([paddle.zeros_like(x[:, :1]), 8 * x[:, :1] - 4], axis=1)]
+
+        monkeypatch.setattr(segmenter._net, "forward", forward)
+        picture = np.zeros((60, 40, 3), np.uint8)
+        picture[:30, :, 0] = 255
+        alpha = segmenter.segment(picture, FACE).alpha
+        assert seen[0].shape == (1, 3, 384, 384)
+        assert (seen[0].min(), seen[0].max()) == (0, 1)
+        np.testing.assert_allclose(alpha[:28], 1 / (1 + np.exp(-4)), atol=1e-3)
+        np.testing.assert_allclose(alpha[32:], 1 / (1 + np.exp(4)), atol=1e-3)
+
+    def test_wrong_options(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="'faceseg' is one network"):
+            build_segmenter("faceseg", model="pp_liteseg")
+        write_pdparams(tmp_path / "w.pdparams", {"a": np.zeros(3, np.float32)})
+        with pytest.raises(WeightsError, match="does not fit the network"):
+            build_segmenter("faceseg", tmp_path / "w.pdparams")
+
+
 def random_state(section: dict) -> dict[str, np.ndarray]:
     net = segmentation._built(section)
     return {name: value.numpy() for name, value in net.state_dict().items()}
@@ -173,7 +217,7 @@ class TestPaddleSeg:
         monkeypatch.setattr("ppzoo.faces.segmentation._official_weights", offline)
         with caplog.at_level(logging.WARNING):
             assert isinstance(build_segmenter(), GrabCutSegmenter)
-        assert "by GrabCut instead of PaddleSeg: no weights, no network" in caplog.text
+        assert "made without PaddleSeg: no weights, no network" in caplog.text
         with pytest.raises(WeightsError, match="no network"):
             build_segmenter("paddleseg")
 
