@@ -36,6 +36,7 @@ REGISTRIES = {
 MODULES = {
     "BiSeNet": "ppzoo.faces.bisenet",
     "BlazeFace": "ppzoo.faces.blazeface",
+    "FaceSegFCN": "ppzoo.faces.faceseg",
     "InceptionV3": "ppzoo.networks.inception",
     "S3FD": "ppzoo.faces.sfd",
 }
