@@ -42,6 +42,7 @@ MODULES = {
 }
 # Functions that the cases name otherwise than ppzoo does, or that stand elsewhere than one expects.
 HELPERS = {
+    "FirstOrderTransform": ("ppzoo.motion.warp", "RandomWarp"),
     "calculate_psnr": ("ppzoo.metrics.psnr", "calculate_psnr"),
     "calculate_ssim": ("ppzoo.metrics.ssim", "calculate_ssim"),
     "fid_from_features": ("ppzoo.metrics.fid", "fid_from_features"),

@@ -241,7 +241,7 @@ def _run_calls(case: Case, adapter: Any) -> tuple[Results, list[str]]:
             "criterion": lambda: adapter.build_criterion(name, kwargs),
             "transform": lambda: adapter.build_transform(name, kwargs),
             "pipeline": lambda: adapter.build_preprocess(spec["stages"]),
-            "function": lambda: _toy_penalty(adapter) if name in TOYS else adapter.helper(name),
+            "function": lambda: TOYS[name](adapter) if name in TOYS else adapter.helper(name),
         }[spec["kind"]]()
         returned = function(*args, **named)
         if "keep" in call:
@@ -254,15 +254,27 @@ def _run_calls(case: Case, adapter: Any) -> tuple[Results, list[str]]:
     return results, []
 
 
-TOYS = ("toy_gradient_penalty",)
-
-
 def _toy_penalty(adapter: Any) -> Callable[..., paddle.Tensor]:
     def penalise(real: Any, fake: Any, factors: Any, weight: float) -> paddle.Tensor:
         criterion = adapter.build_criterion("GradientPenalty", {"loss_weight": weight})
         return criterion(lambda x: (factors * x * x).sum(axis=[1, 2, 3]), real, fake)
 
     return penalise
+
+
+def _toy_transform(adapter: Any) -> Callable[..., dict[str, paddle.Tensor]]:
+    def warp(frame: Any, points: Any, options: Mapping[str, Any]) -> dict[str, paddle.Tensor]:
+        transform = adapter.helper("FirstOrderTransform")(frame.shape[0], **options)
+        return {
+            "frame": transform.transform_frame(frame),
+            "warp": transform.warp_coordinates(points),
+            "jacobian": transform.jacobian(points),
+        }
+
+    return warp
+
+
+TOYS = {"toy_gradient_penalty": _toy_penalty, "toy_fom_transform": _toy_transform}
 
 
 def _run_schedule(case: Case, adapter: Any) -> tuple[Results, list[str]]:

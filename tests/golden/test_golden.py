@@ -44,6 +44,7 @@ def problems_of(path):
 def test_the_cases_are_here():
     kinds = [path.stem.split("__")[0] for path in PATHS]
     assert {kind: kinds.count(kind) for kind in kinds} == {
+        "fom": 1,
         "keys": 5,
         "loss": 15,
         "lr": 10,
