@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tools.benchmark import bench
-from tools.benchmark.rows import ROWS
+from tools.benchmark import bench, inference
+from tools.benchmark.rows import INFERENCE_ROWS, ROWS
 
 HERE = Path(bench.HERE)
 
@@ -68,6 +68,44 @@ def test_every_row_has_its_config_and_its_twin(name: str) -> None:
     assert name in [key.value for key in twins.value.keys]
 
 
+@pytest.mark.parametrize("name", INFERENCE_ROWS)
+def test_every_generator_has_its_twin(name: str) -> None:
+    body = ast.parse((HERE / "twins.py").read_text(encoding="utf-8")).body
+    (twins,) = (n for n in body if isinstance(n, ast.Assign) and n.targets[0].id == "GENERATORS")
+    assert name in ROWS
+    assert name in [key.value for key in twins.value.keys]
+
+
+def pictures(**milliseconds: float) -> dict[str, Any]:
+    variants = {k: {"milliseconds": v, "fastest": v, "slowest": v} for k, v in milliseconds.items()}
+    return {"title": "U-Net", "variants": variants}
+
+
+def test_table_of_single_pictures_marks_the_fastest_of_ours() -> None:
+    row = pictures(paddle=500.0, dynamic=200.0, inference=100.0, torch=50.0)
+    lines = inference.table({"pix2pix256": row}).splitlines()
+    assert lines[2] == "| U-Net | 2.00 | 5.00 | **10.00** | 20.00 | **0.50** |"
+    line = inference.table({"pix2pix256": pictures(static=200.0)}).splitlines()[2]
+    assert line == "| U-Net | **5.00** |  |"
+
+
+def test_reports_leave_each_other_alone(tmp_path: Path) -> None:
+    marks = (bench.BEGIN, bench.END, inference.BEGIN, inference.END)
+    (tmp_path / "benchmarks.md").write_text("\n".join(marks), encoding="utf-8")
+    bench.report(results(ppzoo=1.0), tmp_path)
+    inference.report({"ugatit256": pictures(static=100.0)}, {"cores": 2}, tmp_path)
+    inference.report({"pix2pix256": pictures(static=200.0)}, {"cores": 3}, tmp_path)
+    bench.report(results(ppzoo=30.0), tmp_path)
+    stored = json.loads((tmp_path / "benchmarks.json").read_text(encoding="utf-8"))
+    assert stored["inference"]["cores"] == 3
+    assert list(stored["inference"]["rows"]) == ["pix2pix256", "ugatit256"]
+    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert "| DCGAN | 30.0 |" in text
+    assert "| U-Net | **10.00** |" in text
+    page = (bench.ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert page.index(inference.BEGIN) < page.index(inference.END)
+
+
 def test_no_variant_inherits_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
@@ -99,6 +137,19 @@ def test_worker_trains_as_told(options: tuple[str, ...]) -> None:
     assert lines[0]["products"] > 0
     assert len(lines) == 3
     assert all(line["seconds"] > 0 for line in lines[1:])
+
+
+def test_inference_worker_translates_as_told() -> None:
+    process = subprocess.run(
+        [sys.executable, str(HERE / "inference_worker.py"), "pix2pix256", "dynamic", "--plain"],
+        input="1\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
+    assert lines[0]["products"] > 0
+    assert lines[1]["seconds"] > 0
 
 
 def test_worker_that_fails_ends_the_benchmark(tmp_path: Path) -> None:

@@ -155,10 +155,10 @@ def report(results: dict[str, Any], folder: Path) -> None:
     """Write docs/benchmarks.json and the table of docs/benchmarks.md."""
     path = folder / "benchmarks.json"
     if path.exists():  # rows that were not measured now stay
-        old = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        results["rows"] = {
-            k: (old | results["rows"])[k] for k in ROWS if k in old | results["rows"]
-        }
+        old = json.loads(path.read_text(encoding="utf-8"))
+        rows = old["rows"] | results["rows"]
+        # What other programs have measured stays, too.
+        results = old | results | {"rows": {k: rows[k] for k in ROWS if k in rows}}
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     page = folder / "benchmarks.md"
     text = page.read_text(encoding="utf-8")

@@ -67,8 +67,10 @@ def main() -> None:
     if plain:
         use_plain_layers()
     model = build(row, plain)
-    pixels = np.random.default_rng(0).uniform(-1, 1, row.images).astype("float32")
-    batch = {"img": paddle.to_tensor(pixels)}
+    rng = np.random.default_rng(0)
+    batch = {
+        key: paddle.to_tensor(rng.uniform(-1, 1, row.images).astype("float32")) for key in row.keys
+    }
 
     def step(number: int) -> None:
         model.iteration = number

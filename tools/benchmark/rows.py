@@ -13,20 +13,39 @@ class Row:
     Args:
         title: what the table says.
         config: the config whose model and optimizers are trained, from the repository's root.
-        images: shape of a batch, random values in [-1, 1].
+        images: shape of a batch's pictures, random values in [-1, 1].
         steps: training steps that one measurement takes, about two seconds' worth. Models that
             train a network only every k-th step need a multiple of k.
+        keys: the batch's entries, all of that shape; the twin takes them in this order.
     """
 
     title: str
     config: str
     images: tuple[int, ...]
     steps: int
+    keys: tuple[str, ...] = ("img",)
 
 
+_LARGE, _DOMAINS = (1, 3, 256, 256), ("A", "B")
 ROWS = {
     "dcgan64": Row(
         "DCGAN, 64 x 64, batch 128", "configs/dcgan_mnist.yaml", (128, 1, 64, 64), steps=1
     ),
     "wgan28": Row("WGAN, 28 x 28, batch 64", "configs/wgan_mnist.yaml", (64, 1, 28, 28), steps=10),
+    "pix2pix256": Row(
+        "pix2pix, 256 x 256, batch 1", "configs/pix2pix_facades.yaml", _LARGE, 2, _DOMAINS
+    ),
+    "cyclegan256": Row(
+        "CycleGAN, 256 x 256, batch 1", "configs/cyclegan_horse2zebra.yaml", _LARGE, 1, _DOMAINS
+    ),
+    "ugatit256": Row(
+        "U-GAT-IT light, 256 x 256, batch 1",
+        "configs/ugatit_selfie2anime_light.yaml",
+        _LARGE,
+        1,
+        _DOMAINS,
+    ),
 }
+
+# Rows whose generators are measured on a single picture, too: see inference.py and GENERATORS.
+INFERENCE_ROWS = ("pix2pix256", "cyclegan256", "ugatit256")

@@ -21,7 +21,7 @@ def main() -> None:
     name = sys.argv[1]
     row = ROWS[name]
     torch.manual_seed(0)
-    step = TWINS[name](torch.rand(row.images) * 2 - 1)
+    step = TWINS[name](*(torch.rand(row.images) * 2 - 1 for _ in row.keys))
     with FlopCounterMode(display=False) as counter:
         for number in range(row.steps):
             step(number)

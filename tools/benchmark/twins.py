@@ -12,6 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tools.benchmark.translation_twins import (
+    UGATITGenerator,
+    cyclegan,
+    pix2pix,
+    resnet,
+    ugatit,
+    unet,
+)
+
 Step = Callable[[int], torch.Tensor]
 
 
@@ -119,4 +128,12 @@ def wgan(images: torch.Tensor) -> Step:
     return step
 
 
-TWINS = {"dcgan64": dcgan, "wgan28": wgan}
+# The rows of which inference is measured, too.
+GENERATORS = {"pix2pix256": unet, "cyclegan256": resnet, "ugatit256": UGATITGenerator}
+TWINS = {
+    "dcgan64": dcgan,
+    "wgan28": wgan,
+    "pix2pix256": pix2pix,
+    "cyclegan256": cyclegan,
+    "ugatit256": ugatit,
+}
