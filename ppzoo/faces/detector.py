@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ppzoo.errors import ConfigError
+from ppzoo.weights.manifest import cached_path
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ _CLASSES = {
     "sfd": ("ppzoo.faces.sfd", "SFDDetector"),
     "blazeface": ("ppzoo.faces.blazeface", "BlazeFaceDetector"),
 }
+_WEIGHTS = {"sfd": "s3fd", "blazeface": "blazeface"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +143,7 @@ def build_detector(
         if weight_path is not None:
             raise ConfigError("a weight_path needs a detector by name: 'sfd' or 'blazeface'")
         name = _best_at_hand()
-        _log.info("faces are detected by %r", name)
+        _log.info("faces are detected by %r, the best detector whose weights are here", name)
     if name not in _CLASSES:
         known = ", ".join(repr(known) for known in ("auto", *_CLASSES))
         raise ConfigError(f"there is no face detector {name!r}: choose one of {known}")
@@ -153,4 +155,7 @@ def build_detector(
 
 
 def _best_at_hand() -> str:
+    for name in ("sfd", "blazeface"):
+        if cached_path(_WEIGHTS[name]).is_file():
+            return name
     return "cascade"

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 
 from ppzoo.errors import ConfigError
+from ppzoo.faces import detector
 from ppzoo.faces.cascade import CascadeDetector
 from ppzoo.faces.detector import (
     Face,
@@ -62,6 +65,32 @@ def test_roll_is_clockwise() -> None:
     assert roll_of_eyes(np.array([[0, 0], [10, 0]])) == 0
     assert roll_of_eyes(np.array([[0, 0], [10, 10], [99, -99]])) == pytest.approx(45)
     assert roll_of_eyes(np.array([[0, 0], [10, -10]])) == pytest.approx(-45)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([], "cascade"),
+        (["blazeface.pdparams"], "blazeface"),
+        (["s3fd_paddle.pdparams"], "sfd"),
+        (["s3fd_paddle.pdparams", "blazeface.pdparams"], "sfd"),
+    ],
+)
+def test_auto_takes_what_is_at_hand_and_says_so(
+    files, expected, tmp_path, monkeypatch, caplog
+) -> None:
+    monkeypatch.setenv("PPZOO_HOME", str(tmp_path))
+    # Other tests may have sent ppzoo's log elsewhere.
+    monkeypatch.setattr(logging.getLogger("ppzoo"), "propagate", True)
+    (tmp_path / "weights").mkdir()
+    for name in files:
+        (tmp_path / "weights" / name).touch()
+    monkeypatch.setattr(detector, "_CLASSES", {expected: ("builtins", "repr")})
+    monkeypatch.setitem(detector._CLASSES, "cascade", ("builtins", "list"))
+    with caplog.at_level(logging.INFO, "ppzoo"):
+        built = build_detector("auto")
+    assert built == ([] if expected == "cascade" else "None")
+    assert repr(expected) in caplog.text
 
 
 def test_the_cascade_needs_nothing() -> None:
