@@ -152,6 +152,18 @@ def test_inference_worker_translates_as_told() -> None:
     assert lines[1]["seconds"] > 0
 
 
+def test_environment_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(SystemExit, match="no environment with PyTorch: name a new folder"):
+        bench.torch_python(tmp_path)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+    python.chmod(0o755)
+    assert bench.torch_python(tmp_path) == python
+    assert (tmp_path / "precious.txt").read_text(encoding="utf-8") == "mine"
+
+
 def test_worker_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     script = tmp_path / "fails.py"
     script.write_text("raise SystemExit(3)")

@@ -98,12 +98,20 @@ class Worker:
 def torch_python(folder: Path) -> Path:
     """Return the interpreter of an environment with PyTorch, made in `folder` if need be."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp = folder / "complete"
-    if not stamp.exists():
-        print(f"Making an environment with {TORCH} in {folder}", flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", TORCH, "numpy"], check=True)
-        stamp.write_text(TORCH, encoding="utf-8")
+    begun, complete = folder / "begun-by-ppzoo", folder / "complete"
+    if complete.exists():
+        return python
+    if folder.is_dir() and any(folder.iterdir()) and not begun.exists():
+        # Somebody else's, which is not to be made anew.
+        probe = [str(python), "-c", "import torch"]
+        if python.exists() and not subprocess.run(probe, check=False).returncode:
+            return python
+        raise SystemExit(f"--venv {folder} is no environment with PyTorch: name a new folder")
+    print(f"Making an environment with {TORCH} in {folder}", flush=True)
+    venv.create(folder, with_pip=True, clear=True)
+    begun.write_text(TORCH, encoding="utf-8")
+    subprocess.run([str(python), "-m", "pip", "install", "-q", TORCH, "numpy"], check=True)
+    complete.write_text(TORCH, encoding="utf-8")
     return python
 
 
