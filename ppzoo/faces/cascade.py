@@ -30,7 +30,7 @@ class CascadeDetector(FaceDetector):
     Args:
         search_size: the longer side, in pixels, that larger pictures are reduced to for the search.
         smallest_face: the smallest face to look for, as a share of the picture's shorter side.
-        min_votes: how many windows must agree on a face; more for leaning ones.
+        min_votes: how many windows must agree on a face; twice as many on a leaning one.
         angles: degrees that the picture is turned by to find leaning faces.
     """
 
@@ -38,7 +38,7 @@ class CascadeDetector(FaceDetector):
         self,
         search_size: int = 480,
         smallest_face: float = 0.09,
-        min_votes: int = 10,
+        min_votes: int = 8,
         angles: tuple[float, ...] = (-20.0, 20.0, -40.0, 40.0),
     ) -> None:
         if search_size < 4 * _WINDOW:
@@ -67,7 +67,7 @@ class CascadeDetector(FaceDetector):
             turned = [_windows(grey, angle, sizes) for angle in self.angles]
             windows = np.concatenate([np.zeros((0, 4)), *turned])
             # More chances to be mistaken, hence more votes.
-            found = self._agreeing(windows, self.min_votes * 3 / 2)
+            found = self._agreeing(windows, self.min_votes * 2)
         faces = []
         for votes, (x, y, size, _) in found:
             roll = _measured_roll(grey, x, y, size)
