@@ -11,6 +11,7 @@ from paddle import nn
 from ppzoo.nn.checks import check_at_least, check_multiple
 from ppzoo.nn.conv import Conv2D, Conv2DTranspose
 from ppzoo.nn.norm import NormType, build_norm_layer
+from ppzoo.nn.padding import ReflectionPad2D
 from ppzoo.registry import GENERATORS
 
 PaddingType = Literal["reflect", "replicate", "zero"]
@@ -53,7 +54,7 @@ class ResnetGenerator(nn.Layer):
         bias = None if norm_type == "instance" else False
 
         layers: list[nn.Layer] = [
-            nn.Pad2D(3, mode="reflect"),
+            ReflectionPad2D(3),
             Conv2D(input_nc, ngf, 7, bias_attr=bias),
             norm(ngf),
             nn.ReLU(),
@@ -75,7 +76,7 @@ class ResnetGenerator(nn.Layer):
                 norm(width // 2),
                 nn.ReLU(),
             ]
-        layers += [nn.Pad2D(3, mode="reflect"), Conv2D(ngf, output_nc, 7), nn.Tanh()]
+        layers += [ReflectionPad2D(3), Conv2D(ngf, output_nc, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
@@ -121,7 +122,11 @@ class ResnetBlock(nn.Layer):
         layers: list[nn.Layer] = []
         for last in (False, True):
             if padding_type != "zero":
-                layers.append(nn.Pad2D(1, mode=padding_type))
+                layers.append(
+                    ReflectionPad2D(1)
+                    if padding_type == "reflect"
+                    else nn.Pad2D(1, mode=padding_type)
+                )
             layers += [
                 Conv2D(
                     channels, channels, 3, padding=int(padding_type == "zero"), bias_attr=bias_attr

@@ -405,6 +405,30 @@ def plan_for(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> Plan | N
     return plan if cost < _cost_of_paddles(geometry, size, n, c, o) else None
 
 
+def transposing_plan_for(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> Plan | None:
+    """Return the plan of the transposed convolution that does the same, None if it is no faster.
+
+    With stride 1 a convolution is also a transposed one with its kernels reversed. That unfolds
+    the output instead of the input, and pays off where an output of few channels follows an input
+    of many: the last layer of a generator, or of a discriminator.
+
+    Args:
+        geometry: of the convolution.
+        size: height and width of its input.
+        n: pictures in the batch.
+        c: its channels in.
+        o: its channels out.
+    """
+    padding = tuple(k - 1 - p for k, p in zip(geometry.kernel, geometry.padding, strict=True))
+    if geometry.stride != (1, 1) or geometry.dilation != (1, 1) or min(padding) < 0:
+        return None
+    reverse = Geometry(geometry.kernel, (1, 1), padding, (1, 1))
+    plan = plans(reverse, geometry.output_size(size)).get("flat")
+    if plan is None or plan.cost(n, o, c) > _cost_of_paddles(geometry, size, n, c, o):
+        return None
+    return plan
+
+
 def _cost_of_paddles(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> float:
     h, w = geometry.output_size(size)
     weights = o * c * geometry.kernel[0] * geometry.kernel[1]

@@ -124,6 +124,44 @@ def test_transposed_convolution_equals_paddles(
     assert_close(results(fast, x), results(native, x))
 
 
+@pytest.mark.parametrize(("kernel", "padding"), [(4, 1), (7, 0), (3, 1), (7, 3)])
+def test_few_channels_out_are_computed_by_transposing(
+    monkeypatch: pytest.MonkeyPatch, kernel: int, padding: int
+) -> None:
+    used: list[Any] = []
+    choose = conv_plans.transposing_plan_for
+    monkeypatch.setattr(conv, "plan_for", lambda *_: None)
+    monkeypatch.setattr(
+        conv, "transposing_plan_for", lambda *args: used.append(choose(*args)) or used[-1]
+    )
+    fast, native = pair(Conv2D, nn.Conv2D, 32, 1, kernel, padding=padding)
+    x = normal(2, 32, 12, 11, seed=1)
+    assert_close(results(fast, x), results(native, x))
+    with paddle.no_grad():
+        assert_close([fast(x).numpy()], [native(x).numpy()])
+    assert used[0] is not None
+    assert used[1] is not None
+
+
+def test_transposing_can_be_differentiated_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    slopes = []
+    for layer in pair(Conv2D, nn.Conv2D, 32, 1, 4, padding=1):
+        x = normal(2, 32, 8, 8, seed=1)
+        (slope,) = paddle.grad((layer(x) ** 2).sum(), x, create_graph=True)
+        (slope**2).sum().backward()
+        slopes.append([layer.weight.grad.numpy(), x.grad.numpy()])
+    assert_close(*slopes, tol=1e-4)
+
+
+def test_transposing_is_for_few_channels_and_stride_one() -> None:
+    plan = conv_plans.transposing_plan_for
+    seven = Geometry((7, 7), (1, 1), (0, 0), (1, 1))
+    assert plan(seven, (70, 70), 1, 64, 3) is not None
+    assert plan(seven, (70, 70), 1, 3, 64) is None
+    assert plan(Geometry((4, 4), (2, 2), (1, 1), (1, 1)), (64, 64), 1, 64, 1) is None
+    assert plan(Geometry((3, 3), (1, 1), (3, 3), (1, 1)), (64, 64), 1, 64, 1) is None
+
+
 def test_which_plans_there_are() -> None:
     size = (8, 8)
     for kernel, stride, dilation, names in [

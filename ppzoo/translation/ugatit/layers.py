@@ -11,6 +11,7 @@ from paddle import nn
 
 from ppzoo.errors import ConfigError
 from ppzoo.nn.conv import Conv2D
+from ppzoo.nn.padding import ReflectionPad2D
 
 EPSILON = 1e-5
 # Pictures [N, C, H, W], logits of the auxiliary classifier [N, 2], attention [N, 1, H', W'].
@@ -103,7 +104,7 @@ class AdaptiveBlock(nn.Layer):
 
     def __init__(self, channels: int, norm: type[nn.Layer]) -> None:
         super().__init__()
-        self.pad = nn.Pad2D(1, mode="reflect")
+        self.pad = ReflectionPad2D(1)
         self.conv1 = Conv2D(channels, channels, 3, bias_attr=False)
         self.norm1 = norm(channels)
         self.conv2 = Conv2D(channels, channels, 3, bias_attr=False)
@@ -184,7 +185,7 @@ def doubling(channels: int) -> list[nn.Layer]:
     """Return layers that double the size and halve the channels."""
     return [
         nn.Upsample(scale_factor=2, mode="nearest"),
-        nn.Pad2D(1, mode="reflect"),
+        ReflectionPad2D(1),
         Conv2D(channels, channels // 2, 3, bias_attr=False),
         ILN(channels // 2),
         nn.ReLU(),

@@ -14,6 +14,7 @@ from ppzoo.networks.resnet import ResnetBlock
 from ppzoo.nn.checks import check_at_least, check_multiple
 from ppzoo.nn.conv import Conv2D
 from ppzoo.nn.norm import NormType, build_norm_layer
+from ppzoo.nn.padding import ReflectionPad2D
 from ppzoo.registry import DISCRIMINATORS, GENERATORS
 from ppzoo.translation.ugatit.layers import (
     AdaILN,
@@ -62,14 +63,14 @@ class ResnetUGATITGenerator(nn.Layer):
         norm, wide = build_norm_layer(norm_type), 4 * ngf
 
         encoder = [
-            nn.Pad2D(3, mode="reflect"),
+            ReflectionPad2D(3),
             Conv2D(input_nc, ngf, 7, bias_attr=False),
             norm(ngf),
             nn.ReLU(),
         ]
         for width in (ngf, 2 * ngf):
             encoder += [
-                nn.Pad2D(1, mode="reflect"),
+                ReflectionPad2D(1),
                 Conv2D(width, 2 * width, 3, stride=2, bias_attr=False),
                 norm(2 * width),
                 nn.ReLU(),
@@ -85,7 +86,7 @@ class ResnetUGATITGenerator(nn.Layer):
         self.FC = style_layers(wide, img_size, light)
         decoder = [layer for width in (wide, 2 * ngf) for layer in doubling(width)]
         decoder += [
-            nn.Pad2D(3, mode="reflect"),
+            ReflectionPad2D(3),
             Conv2D(ngf, output_nc, 7, bias_attr=False),
             nn.Tanh(),
         ]
@@ -139,14 +140,14 @@ class UGATITDiscriminator(nn.Layer):
         for i, (c_in, c_out) in enumerate(itertools.pairwise(widths)):
             stride = 1 if i == n_layers - 2 else 2
             layers += [
-                nn.Pad2D(1, mode="reflect"),
+                ReflectionPad2D(1),
                 spectral_norm(Conv2D(c_in, c_out, 4, stride=stride)),
                 nn.LeakyReLU(0.2),
             ]
         wide = widths[-1]
         self.gap_fc, self.gmp_fc = (spectral_norm(linear(wide, 1)) for _ in range(2))
         self.conv1x1 = Conv2D(2 * wide, wide, 1)
-        self.pad = nn.Pad2D(1, mode="reflect")
+        self.pad = ReflectionPad2D(1)
         self.conv = spectral_norm(Conv2D(wide, 1, 4, bias_attr=False))
         self.model = nn.Sequential(*layers)
 

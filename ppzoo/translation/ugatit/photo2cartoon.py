@@ -10,6 +10,7 @@ from paddle import nn
 from ppzoo.networks.resnet import ResnetBlock
 from ppzoo.nn.checks import check_at_least, check_multiple
 from ppzoo.nn.conv import Conv2D
+from ppzoo.nn.padding import ReflectionPad2D
 from ppzoo.registry import GENERATORS
 from ppzoo.translation.ugatit.layers import (
     AdaptiveBlock,
@@ -56,7 +57,7 @@ class ResnetUGATITP2CGenerator(nn.Layer):
         self.size_multiple = 16  # the hourglasses halve the picture four times
         wide = 4 * ngf
         encoder = [
-            nn.Pad2D(3, mode="reflect"),
+            ReflectionPad2D(3),
             Conv2D(input_nc, ngf, 7, bias_attr=False),
             _plain_norm(ngf),
             nn.ReLU(),
@@ -65,7 +66,7 @@ class ResnetUGATITP2CGenerator(nn.Layer):
         ]
         for width in (ngf, 2 * ngf):
             encoder += [
-                nn.Pad2D(1, mode="reflect"),
+                ReflectionPad2D(1),
                 Conv2D(width, 2 * width, 3, stride=2, bias_attr=False),
                 _plain_norm(2 * width),
                 nn.ReLU(),
@@ -82,7 +83,7 @@ class ResnetUGATITP2CGenerator(nn.Layer):
         decoder += [
             HourGlass(ngf),
             HourGlass(ngf, last=True),
-            nn.Pad2D(3, mode="reflect"),
+            ReflectionPad2D(3),
             Conv2D(3, output_nc, 7, bias_attr=False),
             nn.Tanh(),
         ]
@@ -177,7 +178,7 @@ class _DenseBlock(nn.Layer):
         return nn.Sequential(
             _plain_norm(c_in),
             nn.ReLU(),
-            nn.Pad2D(1, mode="reflect"),
+            ReflectionPad2D(1),
             Conv2D(c_in, c_out, 3, bias_attr=False),
         )
 
