@@ -10,6 +10,7 @@ PREDICTORS = {
     "wgangp": "ppzoo.apps.gan",
     "cgan": "ppzoo.apps.gan",
     "faceparse": "ppzoo.apps.face_parse",
+    "photo2cartoon": "ppzoo.apps.photo2cartoon",
     "pix2pix": "ppzoo.apps.pix2pix",
     "cyclegan": "ppzoo.apps.cyclegan",
     "ugatit": "ppzoo.apps.ugatit",

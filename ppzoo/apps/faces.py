@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +16,6 @@ import numpy as np
 from ppzoo.data.folder import find_images
 from ppzoo.errors import ConfigError, DataError
 from ppzoo.faces.detector import DetectorName, Face, FaceDetector
-
-_log = logging.getLogger(__name__)
 
 
 def choose_faces(
@@ -163,12 +160,12 @@ def for_each_picture(
             if on_error == "raise":
                 raise
             problems.append(str(error))
-    for problem in problems[:5]:
-        _log.warning("left out: %s", problem)
     if problems and len(problems) == len(pictures):
         raise DataError(f"none of {len(pictures)} pictures can be used, such as: {problems[0]}")
+    for problem in problems[:5]:
+        say(f"left out: {problem}")
     if problems:
-        _log.warning("%d of %d pictures are left out", len(problems), len(pictures))
+        say(f"{len(problems)} of {len(pictures)} pictures are left out")
     return len(pictures) - len(problems)
 
 

@@ -221,14 +221,21 @@ class _Head:
         if face.landmarks is not None and len(face.landmarks) > 1:
             # Detectors differ in what their boxes hold; eyes are eyes.
             left, right = np.asarray(face.landmarks, dtype=np.float64)[:2] * (scale_x, scale_y)
-            size = float(np.hypot(*(right - left))) / 0.42
+            size = float(np.hypot(*(right - left))) / 0.38
             if size > 1:
-                down = 0.13 * size * np.array([-np.sin(roll), np.cos(roll)])
+                down = 0.11 * size * np.array([-np.sin(roll), np.cos(roll)])
                 x, y = (left + right) / 2 + down
                 return cls(float(x), float(y), size, float(roll))
         x1, y1, x2, y2 = face.box
-        size = max(1.0, ((x2 - x1) * scale_x + (y2 - y1) * scale_y) / 2)
-        return cls((x1 + x2) / 2 * scale_x, (y1 + y2) / 2 * scale_y, size, float(roll))
+        width, height = (x2 - x1) * scale_x, (y2 - y1) * scale_y
+        x, y = (x1 + x2) / 2 * scale_x, (y1 + y2) / 2 * scale_y
+        if height > 1.15 * width:
+            # S3FD's box begins at the hairline and is narrower than the cascade's.
+            size = 1.2 * width
+            y += 0.11 * size - 0.08 * height
+        else:
+            size = (width + height) / 2
+        return cls(x, y, max(1.0, size), float(roll))
 
 
 def _trimap(shape: tuple[int, int], head: _Head) -> np.ndarray:
