@@ -44,9 +44,11 @@ class BatchNormOfBatch(nn.BatchNorm2D):
     def _normalise_exported(self, x: paddle.Tensor) -> paddle.Tensor:
         # Saving a network for inference turns every batch norm to its running statistics, as do
         # the passes of Paddle Inference and the converter to ONNX; arithmetic is left alone.
-        shape = [1, -1, 1, 1]
-        centred = x - x.mean([0, 2, 3], keepdim=True)
-        variance = (centred * centred).mean([0, 2, 3], keepdim=True)
+        shape, axes, size = [1, -1, 1, 1], [0, 2, 3], paddle.shape(x)
+        # Sums, because oneDNN's mean writes a line to the standard output.
+        number = (size[0] * size[2] * size[3]).astype(x.dtype)
+        centred = x - x.sum(axes, keepdim=True) / number
+        variance = (centred * centred).sum(axes, keepdim=True) / number
         scale = paddle.rsqrt(variance + self._epsilon) * self.weight.reshape(shape)
         return centred * scale + self.bias.reshape(shape)
 

@@ -31,14 +31,16 @@ class ReflectionPad2D(nn.Pad2D):
             ConfigError: `x` has too few pixels to mirror.
         """
         p = self._width
-        known = [side for side in x.shape[2:] if isinstance(side, int) and side >= 0]
-        if any(side <= p for side in known):
+        # In an exported graph of any size, Paddle guesses unknown sides, and not always as -1.
+        if not paddle.in_dynamic_mode():
+            return F.pad(x, [p] * 4, mode="reflect")
+        if min(x.shape[2:]) <= p:
             raise ConfigError(
                 f"a picture of {x.shape[3]} x {x.shape[2]} pixels is too small to be continued by "
                 f"{p} mirrored ones on each side: the network needs larger pictures"
             )
         # Where both mirrored strips do not overlap, their gradients are added strip by strip.
-        if not paddle.in_dynamic_mode() or not x.place.is_cpu_place() or min(known) < 2 * p + 2:
+        if not x.place.is_cpu_place() or min(x.shape[2:]) < 2 * p + 2:
             return F.pad(x, [p] * 4, mode="reflect")
         return linear(x, functools.partial(_mirror, p=p), functools.partial(_fold, p=p))
 

@@ -20,6 +20,7 @@ from ppzoo.apps.inference import Runner, make_runner
 from ppzoo.errors import UserError
 from ppzoo.networks.unet import UnetGenerator
 from ppzoo.nn.norm import BatchNormOfBatch
+from ppzoo.nn.padding import ReflectionPad2D
 
 
 @pytest.fixture
@@ -38,15 +39,17 @@ class Several(nn.Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv2D(3, 4, 3, padding=1)
+        self.narrow = nn.Conv2D(3, 3, 3, stride=2, padding=1)
+        self.pad = ReflectionPad2D(1)
+        self.conv = nn.Conv2D(3, 4, 3)
         self.norm = BatchNormOfBatch(4)
         self.norm._mean.set_value(paddle.full([4], 7.0))  # of no account
         self.slope = nn.LeakyReLU(0.2)
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
 
     def forward(self, x, y):
-        features = self.slope(self.norm(self.conv(x)))
-        return self.upsample(features), (features + y, y.mean([2, 3]))
+        features = self.slope(self.norm(self.conv(self.pad(self.narrow(x)))))
+        return self.upsample(features), (features * y.max(), y.sum([2, 3]))
 
 
 def test_all_backends_agree(home: Path) -> None:
