@@ -26,6 +26,7 @@ from ppzoo.apps.faces import (
     detector_name,
     for_each_picture,
     name_of,
+    pictures_of,
     result_path,
     say,
 )
@@ -43,6 +44,7 @@ from ppzoo.weights import load_state, read, select_net
 from ppzoo.weights.manifest import find_weights
 
 _NET = "genA2B"
+_MANY = 50  # pictures from which on it is worth a minute to find the fastest backend
 _BLOCK = re.compile(r"EncodeBlock\d+\.conv_block\.1\.weight")
 
 
@@ -289,7 +291,7 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         mask_model=args.mask_model,
         device=args.device,
         backend=args.backend,
-        measured=is_folder,
+        measured=len(pictures_of(args.input, output)) >= _MANY,
     )
     say(", ".join(f"{part}: {name}" for part, name in predictor.backends.items()))
     written: list[Path] = []
