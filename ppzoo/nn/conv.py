@@ -18,7 +18,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppzoo.errors import ConfigError
-from ppzoo.nn.conv_plans import Geometry, Pair, Plan, plan_for, transposing_plan_for
+from ppzoo.nn.conv_plans import Geometry, Pair, plan_for, transposing_plan_for
 
 __all__ = ["Conv2D", "Conv2DTranspose", "UpsampleConv2D"]
 
@@ -71,13 +71,12 @@ class Conv2D(nn.Conv2D):
         if g is None or not _is_plain(x, self.weight) or x.shape[1] != self.weight.shape[1]:
             return nn.Conv2D.forward(self, x)
         n, c, h, w = x.shape
-        plan = plan_for(g, (h, w), n, c, self.weight.shape[0])
-        if plan is not None:
-            return _add_bias(plan.convolve(x, self.weight), self.bias)
-        plan = transposing_plan_for(g, (h, w), n, c, self.weight.shape[0])
-        if plan is not None:
-            return _add_bias(_transposed(plan, x, self.weight), self.bias)
-        y = F.conv2d(x, self.weight, stride=g.stride, padding=g.padding, dilation=g.dilation)
+        work = g, (h, w), n, c, self.weight.shape[0]
+        plan = plan_for(*work) or transposing_plan_for(*work)
+        if plan is None:
+            y = F.conv2d(x, self.weight, stride=g.stride, padding=g.padding, dilation=g.dilation)
+        else:
+            y = plan.convolve(x, self.weight)
         return _add_bias(y, self.bias)
 
 
@@ -191,15 +190,6 @@ def _wide_kernel() -> paddle.Tensor:
     """Return the matrix [9, 16] that makes the 4 x 4 kernel of a 3 x 3 one."""
     sums = np.array([[0, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 0]], "float32")
     return paddle.to_tensor(np.kron(sums, sums), place=paddle.CPUPlace())
-
-
-def _transposed(plan: Plan, x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
-    """Convolve `x` with stride 1 by a plan of `transposing_plan_for`."""
-    reversed_weight = weight.flip([2, 3]).transpose([1, 0, 2, 3])
-    if paddle.is_grad_enabled() and not (x.stop_gradient and weight.stop_gradient):
-        return plan.transpose(x, reversed_weight)
-    # Paddle's own is faster, but its gradient cannot be differentiated on CPUs.
-    return F.conv2d_transpose(x, reversed_weight, padding=plan.geometry.padding)
 
 
 def _is_plain(x: paddle.Tensor, weight: paddle.Tensor) -> bool:

@@ -405,12 +405,46 @@ def plan_for(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> Plan | N
     return plan if cost < _cost_of_paddles(geometry, size, n, c, o) else None
 
 
-def transposing_plan_for(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> Plan | None:
-    """Return the plan of the transposed convolution that does the same, None if it is no faster.
+@dataclasses.dataclass(frozen=True)
+class TransposingPlan:
+    """A convolution of stride 1 as a transposed one with its kernels reversed.
 
-    With stride 1 a convolution is also a transposed one with its kernels reversed. That unfolds
-    the output instead of the input, and pays off where an output of few channels follows an input
-    of many: the last layer of a generator, or of a discriminator.
+    That unfolds the output instead of the input, and pays off where few channels follow many: in
+    the last layer of a generator, or of a discriminator.
+
+    Args:
+        kernel: height and width.
+        padding: of the transposed convolution.
+        output_size: height and width.
+    """
+
+    kernel: Pair
+    padding: Pair
+    output_size: Pair
+
+    def convolve(self, x: paddle.Tensor, w: paddle.Tensor) -> paddle.Tensor:
+        """Return the convolution of `x` [N, C, H, W] with `w` [O, C, K, L]."""
+        n, c, h, width = x.shape
+        reverse = w.flip([2, 3])
+        if not paddle.is_grad_enabled() or (x.stop_gradient and w.stop_gradient):
+            # Paddle's own is faster, but its gradient cannot be differentiated on CPUs.
+            return F.conv2d_transpose(x, reverse.transpose([1, 0, 2, 3]), padding=self.padding)
+        rows = reverse.transpose([0, 2, 3, 1]).reshape([-1, c])
+        return linear(
+            paddle.matmul(rows, x.reshape([n, c, h * width])),
+            lambda m: F.fold(m, self.output_size, self.kernel, 1, self._sides),
+            lambda y: F.unfold(y, self.kernel, 1, self._sides),
+        )
+
+    @property
+    def _sides(self) -> list[int]:
+        return [*self.padding, *self.padding]
+
+
+def transposing_plan_for(
+    geometry: Geometry, size: Pair, n: int, c: int, o: int
+) -> TransposingPlan | None:
+    """Return the plan that transposes, None where Paddle's convolution is estimated to be faster.
 
     Args:
         geometry: of the convolution.
@@ -419,14 +453,15 @@ def transposing_plan_for(geometry: Geometry, size: Pair, n: int, c: int, o: int)
         c: its channels in.
         o: its channels out.
     """
-    padding = tuple(k - 1 - p for k, p in zip(geometry.kernel, geometry.padding, strict=True))
-    if geometry.stride != (1, 1) or geometry.dilation != (1, 1) or min(padding) < 0:
+    height, width = (k - 1 - p for k, p in zip(geometry.kernel, geometry.padding, strict=True))
+    if geometry.stride != (1, 1) or geometry.dilation != (1, 1) or min(height, width) < 0:
         return None
-    reverse = Geometry(geometry.kernel, (1, 1), padding, (1, 1))
-    plan = plans(reverse, geometry.output_size(size)).get("flat")
-    if plan is None or plan.cost(n, o, c) > _cost_of_paddles(geometry, size, n, c, o):
+    taps = geometry.kernel[0] * geometry.kernel[1]
+    unfolded = n * o * taps * size[0] * size[1]
+    cost = 2 * unfolded * c / _PRODUCTS + 2 * unfolded / _UNFOLD
+    if cost > _cost_of_paddles(geometry, size, n, c, o):
         return None
-    return plan
+    return TransposingPlan(geometry.kernel, (height, width), geometry.output_size(size))
 
 
 def _cost_of_paddles(geometry: Geometry, size: Pair, n: int, c: int, o: int) -> float:
