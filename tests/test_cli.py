@@ -13,6 +13,7 @@ import pytest
 
 from ppzoo import cli
 from ppzoo.config import load_config
+from ppzoo.registry import MODELS
 from ppzoo.weights import read, write_pdparams
 
 from .runs import PLAIN, ROOT, SMOKE, checkpoint_in, run_tool, stopped, trained
@@ -266,7 +267,7 @@ def test_list(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"\n{line}" in f"\n{out}"
     code, out, _ = run("list", "models", main=cli.main)
     assert code == 0
-    assert out.splitlines()[1:] == ["  DCGANModel", "  GANModel"]
+    assert out.splitlines()[1:] == [f"  {name}" for name in MODELS.names()]
     assert run("list", "nonsense", main=cli.main)[0] == 2
 
 

@@ -50,7 +50,7 @@ def test_the_cases_are_here():
         "lr": 10,
         "metric": 14,
         "misc": 5,
-        "net": 30,
+        "net": 31,
         "pipeline": 5,
         "train": 8,
         "transform": 27,
