@@ -83,9 +83,9 @@ _DIGITS = (
     Margin("digits_sure", at_least=0.35),
     Margin("digits_coverage", at_least=8),
 )
-# Here the baseline is the photograph itself, compared with its cartoon. `psnr` is in dB. `gmsd`, the
-# gradient magnitude similarity deviation, says how far edges are from where they should be: lower
-# is better. `domain_fooled` is the share of results that a classifier takes for cartoons.
+# Here the baseline is the photograph itself, compared with its cartoon. `psnr` is in dB. `gmsd`,
+# the gradient magnitude similarity deviation, says how far edges are from where they should be:
+# lower is better. `domain_fooled` is the share of results that a classifier takes for cartoons.
 _CARTOONS = (
     Margin("psnr", at_least=0.5, of_baseline="plus"),
     Margin("gmsd", at_most=0.95, of_baseline="times"),

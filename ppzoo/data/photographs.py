@@ -39,8 +39,9 @@ SPLIT = {
 }
 # Shorter side of the whole picture that crops are cut from, in sides of the crop.
 _ZOOMS = (1.5, 2.5, 4.0)
-# Of a few draws the first that shows something, by the standard deviation of a channel's levels.
-_DRAWS, _LEAST_DEVIATION = 8, 20.0
+# Of a few draws the first that shows something, by the standard deviation of a channel's levels; few,
+# because a network that has seen no plain sky draws patterns into it.
+_DRAWS, _LEAST_DEVIATION = 2, 20.0
 
 
 @functools.cache

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import paddle  # noqa: E402
 from paddle import nn  # noqa: E402
 
 from ppzoo.model import Model  # noqa: E402
-from ppzoo.nn import conv  # noqa: E402
+from ppzoo.nn import conv, padding  # noqa: E402
 from ppzoo.runtime import describe, seed_everything, select_device  # noqa: E402
 from tools.benchmark.rows import ROWS, Row  # noqa: E402
 from tools.benchmark.worker import serve, speed_of_products  # noqa: E402
@@ -40,6 +41,7 @@ def use_plain_layers() -> None:
     """Let networks, which are imported later, find Paddle's layers where ppzoo's are."""
     conv.Conv2D, conv.Conv2DTranspose = nn.Conv2D, nn.Conv2DTranspose
     conv.UpsampleConv2D = PlainUpsampleConv2D
+    padding.ReflectionPad2D = functools.partial(nn.Pad2D, mode="reflect")
 
 
 def build(row: Row, plain: bool) -> Model:
