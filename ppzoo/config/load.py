@@ -35,6 +35,8 @@ DEAD_KEYS = (
 )
 # A misspelling in one of PaddleGAN's files, which it ignores.
 MISSPELT = {"save_imig": "save_img"}
+# A component that one version of PaddleGAN's ugatit_selfie2anime_light.yaml names wrongly.
+MISSPELT_NAMES = {"Transfroms": "Transforms"}
 
 
 def load_config(
@@ -104,7 +106,10 @@ class _Builder:
             if not isinstance(key, str):
                 self._problem(f"{where}.{key}", f"names of arguments are texts, got {key!r}")
         kwargs = {str(key): value for key, value in items.items() if key != "name"}
-        return Component(items["name"], kwargs, where, node.value["name"].origin.line)
+        name = MISSPELT_NAMES.get(items["name"], items["name"])
+        if name != items["name"]:
+            self._warn(f"{where}.name", f"is {items['name']!r}, taken for {name!r}")
+        return Component(name, kwargs, where, node.value["name"].origin.line)
 
     def _drop_dead(self, data: dict[Any, Any]) -> None:
         for key in [key for key in data if key not in CLOSED[""]]:

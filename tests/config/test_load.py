@@ -217,6 +217,25 @@ def test_a_misspelt_option_of_paddlegan_is_pointed_out(load: Load) -> None:
     assert warning.endswith("x.yaml:7 validate.save_imig: is ignored; did you mean 'save_img'?")
 
 
+def test_a_misspelt_component_of_paddlegan_is_taken_for_what_it_means(load: Load) -> None:
+    text = MINIMAL.replace(
+        "dataset:",
+        """dataset:
+  test:
+    name: UnpairedDataset
+    preprocess:
+      - {name: Transfroms, input_keys: [A, B], pipeline: [{name: Transpose}]}
+""",
+        1,
+    )
+    config = load(text)
+    (step,) = config.dataset.test.component.kwargs["preprocess"]
+    assert (step.name, step.kwargs["input_keys"]) == ("Transforms", ["A", "B"])
+    (warning,) = config.warnings
+    assert warning.endswith("is 'Transfroms', taken for 'Transforms'")
+    assert "Transfroms" not in config.to_yaml()
+
+
 def test_the_cap_of_evaluations_moves_from_the_model_to_the_trainer(load: Load) -> None:
     config = shaped(load, "stylegan")
     assert config.max_eval_steps == 50000
