@@ -429,9 +429,10 @@ class TransposingPlan:
         if not paddle.is_grad_enabled() or (x.stop_gradient and w.stop_gradient):
             # Paddle's own is faster, but its gradient cannot be differentiated on CPUs.
             return F.conv2d_transpose(x, reverse.transpose([1, 0, 2, 3]), padding=self.padding)
-        rows = reverse.transpose([0, 2, 3, 1]).reshape([-1, c])
+        rows = reverse.transpose([0, 2, 3, 1]).reshape([1, -1, c])
         return linear(
-            paddle.matmul(rows, x.reshape([n, c, h * width])),
+            # Expanded: Paddle crashes where a product that broadcasts is differentiated twice.
+            paddle.matmul(rows.expand([n, -1, -1]), x.reshape([n, c, h * width])),
             lambda m: F.fold(m, self.output_size, self.kernel, 1, self._sides),
             lambda y: F.unfold(y, self.kernel, 1, self._sides),
         )
@@ -455,6 +456,8 @@ def transposing_plan_for(
     """
     height, width = (k - 1 - p for k, p in zip(geometry.kernel, geometry.padding, strict=True))
     if geometry.stride != (1, 1) or geometry.dilation != (1, 1) or min(height, width) < 0:
+        return None
+    if min(geometry.output_size(size)) < 2:  # Paddle 2.6 does not fold into a single row
         return None
     taps = geometry.kernel[0] * geometry.kernel[1]
     unfolded = n * o * taps * size[0] * size[1]
