@@ -60,15 +60,17 @@ class Conv2D(nn.Conv2D):
         """Convolve `x` [N, C, H, W].
 
         Raises:
-            ConfigError: `x` is smaller than the kernel, which Paddle answers by corrupting memory.
+            ConfigError: `x` has other channels, or is smaller than the kernel, which Paddle answers
+                by corrupting memory.
         """
         g = self._geometry
+        _check_channels(x, g, self.weight.shape[1])
         if _is_too_small(x, g):
             raise ConfigError(
                 f"a convolution with a kernel of {g.kernel[0]} x {g.kernel[1]} got {x.shape[2]} x "
                 f"{x.shape[3]} pixels: the network needs larger pictures, or fewer layers"
             )
-        if g is None or not _is_plain(x, self.weight) or x.shape[1] != self.weight.shape[1]:
+        if g is None or not _is_plain(x, self.weight):
             return nn.Conv2D.forward(self, x)
         n, c, h, w = x.shape
         work = g, (h, w), n, c, self.weight.shape[0]
@@ -117,14 +119,18 @@ class Conv2DTranspose(nn.Conv2DTranspose):
     def forward(
         self, x: paddle.Tensor, output_size: int | Sequence[int] | None = None
     ) -> paddle.Tensor:
-        """Convolve `x` [N, C, H, W] transposed, optionally to an `output_size` (height, width)."""
+        """Convolve `x` [N, C, H, W] transposed, optionally to an `output_size` (height, width).
+
+        Raises:
+            ConfigError: `x` has other channels.
+        """
         g = self._geometry
+        _check_channels(x, g, self.weight.shape[0])
         if (
             g is None
             or self._extra is None
             or output_size is not None
             or not _is_plain(x, self.weight)
-            or x.shape[1] != self.weight.shape[0]
         ):
             return nn.Conv2DTranspose.forward(self, x, output_size)
         n, c, h, w = x.shape
@@ -201,6 +207,16 @@ def _is_plain(x: paddle.Tensor, weight: paddle.Tensor) -> bool:
         and weight.dtype == paddle.float32
         and x.size > 0
     )
+
+
+def _check_channels(x: paddle.Tensor, geometry: Geometry | None, channels: int) -> None:
+    # Of wrong channels in a config, Paddle would only say that shapes do not fit somewhere.
+    is_known = geometry is not None and paddle.in_dynamic_mode() and x.ndim == 4
+    if is_known and x.shape[1] != channels:
+        raise ConfigError(
+            f"a convolution for {channels} channels got {x.shape[1]}: make the channels in the "
+            "config (input_nc, output_nc) fit the pictures and each other"
+        )
 
 
 def _is_too_small(x: paddle.Tensor, geometry: Geometry | None) -> bool:

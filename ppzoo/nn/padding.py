@@ -36,8 +36,8 @@ class ReflectionPad2D(nn.Pad2D):
             return F.pad(x, [p] * 4, mode="reflect")
         if min(x.shape[2:]) <= p:
             raise ConfigError(
-                f"a picture of {x.shape[3]} x {x.shape[2]} pixels is too small to be continued by "
-                f"{p} mirrored ones on each side: the network needs larger pictures"
+                f"a network's map of {x.shape[3]} x {x.shape[2]} is too small to be continued by "
+                f"{p} mirrored pixels on each side: give it larger pictures"
             )
         # Where both mirrored strips do not overlap, their gradients are added strip by strip.
         if not x.place.is_cpu_place() or min(x.shape[2:]) < 2 * p + 2:

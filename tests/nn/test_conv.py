@@ -295,11 +295,6 @@ def test_output_size_goes_to_paddle() -> None:
     np.testing.assert_array_equal(fast(x, [8, 7]).numpy(), native(x, [8, 7]).numpy())
 
 
-def test_pictures_that_do_not_fit_get_paddles_error() -> None:
-    with pytest.raises(ValueError, match="channel"):
-        Conv2D(2, 4, 3)(normal(1, 3, 6, 6))
-
-
 def test_which_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     def chosen(kernel: int, stride: int, padding: int, size: int, *n_c_o: int) -> str | None:
         geometry = Geometry((kernel,) * 2, (stride,) * 2, (padding,) * 2, (1, 1))
@@ -350,6 +345,12 @@ def test_static_graphs_hold_paddles_convolution(tmp_path: Any) -> None:
     paddle.jit.save(fast, str(tmp_path / "net"), input_spec=[spec])
     loaded = paddle.jit.load(str(tmp_path / "net"))
     assert_close([loaded(x).numpy()], [fast(x).numpy()])
+
+
+def test_other_channels_are_refused_in_words() -> None:
+    for layer in (Conv2D(2, 4, 3), Conv2DTranspose(2, 4, 3), UpsampleConv2D(2, 4)):
+        with pytest.raises(ConfigError, match=r"for 2 channels got 3: .*input_nc"):
+            layer(normal(1, 3, 6, 6))
 
 
 @pytest.mark.parametrize("size", [(3, 9), (9, 2)])

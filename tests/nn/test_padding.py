@@ -40,7 +40,7 @@ def test_can_be_differentiated_twice():
 
 
 def test_a_picture_that_is_too_small_is_named():
-    with pytest.raises(ConfigError, match="a picture of 4 x 3 pixels is too small"):
+    with pytest.raises(ConfigError, match="map of 4 x 3 is too small"):
         ReflectionPad2D(3)(paddle.zeros([1, 1, 3, 4]))
 
 
