@@ -33,6 +33,7 @@ def cartoonise(
     levels: int = 7,
     saturation: float = 1.35,
     ink: float = 1.0,
+    paint: bool = True,
 ) -> np.ndarray:
     """Return the cartoon of a photograph.
 
@@ -44,6 +45,7 @@ def cartoonise(
         levels: number of steps of lightness, 2 to 64.
         saturation: factor for pale colours; vivid ones gain less.
         ink: how opaque lines are, from 0 (none) to 1.
+        paint: False leaves out the colours, for a drawing of lines on white paper.
 
     Returns:
         uint8 RGB [H, W, 3].
@@ -71,7 +73,7 @@ def cartoonise(
     scale = max(0.45, math.sqrt((size or min(photo.shape[:2])) / _REFERENCE_SIZE))
     lab = cv2.cvtColor(photo.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2Lab)
     lightly, smooth = _smooth(lab, scale)
-    colours = _flat_colours(smooth, levels, saturation)
+    colours = _flat_colours(smooth, levels, saturation) if paint else np.ones_like(smooth)
     lines = _lines(lightly, scale)[..., np.newaxis] * np.float32(ink)
     inked = colours + (np.float32(_INK) - colours) * lines
     return np.rint(inked * np.float32(255)).astype(np.uint8)

@@ -39,8 +39,8 @@ SPLIT = {
 }
 # Shorter side of the whole picture that crops are cut from, in sides of the crop.
 _ZOOMS = (1.5, 2.5, 4.0)
-# Of a few draws the first that shows something, by the standard deviation of a channel's levels; few,
-# because a network that has seen no plain sky draws patterns into it.
+# Of two draws the first that shows something, by the standard deviation of a channel's levels. Only
+# two, because a network that has seen no plain sky draws patterns into it.
 _DRAWS, _LEAST_DEVIATION = 2, 20.0
 
 
@@ -99,13 +99,16 @@ class Crop(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def resized_pair(name: str, shorter_side: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return an embedded photograph, resized, and its cartoon.
+def resized_pair(
+    name: str, shorter_side: int, size: int, paint: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an embedded photograph, resized, and its cartoon or drawing.
 
     Args:
         name: a key of `PHOTOGRAPHS`.
         shorter_side: of the result, in pixels.
         size: side of the crops that it is for; see `cartoonise`.
+        paint: see `cartoonise`.
 
     Returns:
         two uint8 RGB [H, W, 3]; they are shared and cannot be written to.
@@ -115,7 +118,7 @@ def resized_pair(name: str, shorter_side: int, size: int) -> tuple[np.ndarray, n
     factor = shorter_side / min(height, width)
     target = (max(shorter_side, round(height * factor)), max(shorter_side, round(width * factor)))
     photo = resize(photo, target, "area" if factor < 1 else "bicubic")
-    pair = photo, cartoonise(photo, size=2 * size)
+    pair = photo, cartoonise(photo, size=2 * size, paint=paint)
     for image in pair:
         image.setflags(write=False)
     return pair
@@ -138,6 +141,7 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
         paired: whether `B` is the cartoon of `A`. If not, it is of another photograph, and in
             `test` samples have `B_truth` too, the cartoon of `A`.
         samples: how many crops there are, 512 for training and 64 for testing by default.
+        style: `cartoon`, or `drawing` for its lines on white paper.
 
     Raises:
         ConfigError: an argument out of range.
@@ -152,8 +156,13 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
         size: int = 64,
         paired: bool = True,
         samples: int | None = None,
+        style: Literal["cartoon", "drawing"] = "cartoon",
     ) -> None:
         super().__init__()
+        if style not in ("cartoon", "drawing"):
+            raise ConfigError(
+                f"EmbeddedCartoonDataset: 'style' must be cartoon or drawing, got {style!r}"
+            )
         if mode not in SPLIT:
             raise ConfigError(f"EmbeddedCartoonDataset: 'mode' must be train or test, got {mode!r}")
         samples = (512 if mode == "train" else 64) if samples is None else samples
@@ -165,6 +174,7 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
         self.mode = mode
         self.size = size
         self.paired = paired
+        self.paint = style == "cartoon"
         self.crops = _crops(SPLIT[mode], size, samples, varied=mode == "train")
 
     def get_batch(self, indices: Sequence[int]) -> dict[str, Any]:
@@ -204,7 +214,7 @@ class EmbeddedCartoonDataset(paddle.io.Dataset):
         """Return float32 [N, 3, size, size] of photographs (`side` 0) or cartoons (1)."""
         images = np.empty((len(crops), self.size, self.size, 3), np.uint8)
         for image, crop in zip(images, crops, strict=True):
-            whole = resized_pair(crop.photo, crop.shorter_side, self.size)[side]
+            whole = resized_pair(crop.photo, crop.shorter_side, self.size, self.paint)[side]
             square = whole[crop.top : crop.top + self.size, crop.left : crop.left + self.size]
             square = np.rot90(square, crop.turns)
             image[...] = (square[:, ::-1] if crop.flipped else square)[..., crop.channels]

@@ -21,7 +21,7 @@ class Metric(abc.ABC):
 
     Attributes:
         inputs: names of the model's evaluation outputs that `update` takes, in its order; one that
-            ends in "?" may be absent and is None then, and "a|b" is the first of both that is there.
+            ends in "?" may be absent and is None then, "a|b" is the first of both that is there.
         as_uint8: whether `update` takes lists of uint8 pictures [H, W, 3] instead of image tensors.
         headline: the key of the figure that stands for all, where `accumulate` returns several.
     """

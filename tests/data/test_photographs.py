@@ -151,3 +151,15 @@ def test_crops_are_not_drawn_from_the_global_state() -> None:
     photographs._crops.cache_clear()
     EmbeddedCartoonDataset("test", 24, samples=6)
     assert np.array_equal(np.random.get_state()[1], expected)
+
+
+def test_drawings_are_the_lines_of_cartoons() -> None:
+    cartoons = EmbeddedCartoonDataset("test", 64).get_batch(range(64))
+    drawings = EmbeddedCartoonDataset("test", 64, style="drawing").get_batch(range(64))
+    assert np.array_equal(cartoons["A"], drawings["A"])
+    assert (drawings["B"] == 1).mean() > 0.7
+    ink = drawings["B"].max(axis=1) < -0.6
+    assert 0.005 < ink.mean() < 0.3
+    assert (cartoons["B"].max(axis=1)[ink] < -0.6).all()
+    with pytest.raises(ConfigError, match="'style' must be cartoon or drawing, got 'oil'"):
+        EmbeddedCartoonDataset("test", style="oil")

@@ -99,6 +99,18 @@ def test_half_way_is_between():
     assert half < 0.75
 
 
+def test_reduced_pictures_are_averages_of_pixels():
+    photos, cartoons = crops(1)
+    small = [images.reshape(COUNT, 3, 32, 2, 32, 2).mean(axis=(3, 5)) for images in crops(1)]
+    reduced, whole = DomainClassifier(reduce=2), DomainClassifier()
+    reduced.update(cartoons, cartoons, photos)
+    whole.update(small[1], small[1], small[0])
+    for side, rows in whole.state().items():
+        np.testing.assert_allclose(reduced.state()[side], rows, atol=1e-3)
+    with pytest.raises(ValueError, match="reduce is 0"):
+        DomainClassifier(0)
+
+
 def test_equal_domains_cannot_be_told_apart():
     photos, others = crops(1)[0], crops(2)[0]
     metric = DomainClassifier()
