@@ -170,7 +170,7 @@ def statistics_of(
     import paddle
     from tqdm import tqdm
 
-    paths = find_images(folder, option="measure")
+    paths = find_images(folder, option=None)
     moments, sample, skipped = Moments(), _Sample(features.dims), []
     # `disable=None` leaves the bar out where the error stream is no terminal.
     bar = tqdm(paths, desc=Path(folder).name, unit="picture", disable=None)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ppzoo.data.cartoon_pairs import Made, make_cartoon_pairs
-from ppzoo.data.sources import SOURCES, fetch_dataset
+from ppzoo.data.sources import SOURCES, fetch_dataset, how_to_get
 from ppzoo.data.survey import Kind, Survey, as_table, note_partners, survey_folder, survey_tree
 from ppzoo.errors import DataError
 
@@ -155,22 +155,11 @@ def _survey_section(component: Any) -> list[Survey]:
         try:
             surveys.append(survey_folder(folder, kind, option))
         except DataError as error:
-            problem = f"{error}{_how_to_get(folder)}"
+            problem = f"{error}{how_to_get(folder)}"
             surveys.append(Survey(Path(folder), kind, problems=[problem]))
     if is_paired and len(surveys) == 2 and all(survey.count for survey in surveys):
         note_partners(*surveys)
     return surveys
-
-
-def _how_to_get(folder: str) -> str:
-    """Return the command that makes a folder of the name that our configs give it."""
-    places = [Path(folder), *Path(folder).parents]
-    for place in places:
-        if place.name == "cartoon":
-            return f"; make it: ppzoo data prepare cartoon --photos DIR --out {place}"
-        if place.name in SOURCES:
-            return f"; get it: ppzoo data prepare {place.name} --out {place}"
-    return ""
 
 
 def _say(text: str) -> None:

@@ -117,8 +117,11 @@ def _open(path: Path) -> Iterator[Iterator[_Member]]:
     # Both readers answer damaged bytes with a dozen kinds of exceptions (zlib.error, EOFError,
     # UnicodeDecodeError, ...), all of which mean the same to the user.
     except Exception as error:
+        # Of an unknown file `tarfile` lists what each of its readers says, a line each.
+        reason = str(error).partition("\n")[0].rstrip(":")
         raise DataError(
-            f"{path} is no zip or tar archive, or is damaged: {error}; remove it and fetch it again"
+            f"{path} is no zip or tar archive, or is damaged: {reason}; remove it and fetch it "
+            "again"
         ) from error
 
 

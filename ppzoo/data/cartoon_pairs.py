@@ -223,7 +223,9 @@ def _is_in(path: Path, folder: Path) -> bool:
 def _agree_on_settings(out: Path, settings: dict[str, Any]) -> None:
     """Note the settings in `out`, or check that they are those of the pairs there."""
     note = out / _NOTE
-    if not note.exists():
+    # A call that failed before its first pair must not bind the next one.
+    has_pairs = any(any((out / split).rglob("*.png")) for split in ("train", "test"))
+    if not has_pairs or not note.exists():
         with atomic_write(note) as file:
             file.write(json.dumps(settings).encode() + b"\n")
         return

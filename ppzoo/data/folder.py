@@ -24,22 +24,23 @@ OnError = Literal["raise", "skip"]
 
 
 def find_images(
-    folder: str | os.PathLike[str], recursive: bool = True, option: str = "dataroot"
+    folder: str | os.PathLike[str], recursive: bool = True, option: str | None = "dataroot"
 ) -> list[Path]:
     """Return the picture files in a folder, sorted by path; hidden files are left out.
 
     Args:
         folder: where to look; `~` is the home folder.
         recursive: look into subfolders too.
-        option: the option that names the folder, for error messages.
+        option: the option that names the folder, if one does, for error messages.
 
     Raises:
         DataError: there is no such folder, it cannot be read, or it holds no pictures.
     """
     root = Path(folder).expanduser()
+    named = f"the folder {root}" + (f" of '{option}'" if option else "")
     if not root.is_dir():
         problem = "is a file, not a folder" if root.is_file() else "does not exist"
-        raise DataError(f"the folder {root} of '{option}' {problem}")
+        raise DataError(f"{named} {problem}")
     entries, found, seen = 0, [], set()
     for place, subfolders, names in os.walk(root, onerror=_refuse, followlinks=True):
         # A link may lead back to a folder above.
@@ -59,7 +60,7 @@ def find_images(
         problem = (
             f"holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))})" if entries else "is empty"
         )
-        raise DataError(f"the folder {root} of '{option}' {problem}")
+        raise DataError(f"{named} {problem}")
     return sorted(found)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ppzoo.data import preprocess as steps
 from ppzoo.data.folder import FileDataset, OnError, find_images
+from ppzoo.data.sources import how_to_get
 from ppzoo.errors import ConfigError, DataError
 from ppzoo.registry import DATASETS, PREPROCESS
 
@@ -62,7 +63,7 @@ class PairedDataset(FileDataset):
         if not preprocess:
             raise ConfigError("PairedDataset needs 'preprocess', the steps that read the pictures")
         if dataroot is not None:
-            self.pairs = [{"pair_path": str(path)} for path in find_images(dataroot)]
+            self.pairs = [{"pair_path": str(path)} for path in _pictures(dataroot, "dataroot")]
             problems = []
         else:
             pairs, problems = match_folders(str(dataroot_a), str(dataroot_b))
@@ -136,8 +137,8 @@ class UnpairedDataset(FileDataset):
                 f"UnpairedDataset: 'max_size' must be a positive number or inf, got {max_size!r}"
             )
         last = None if limit == math.inf else int(limit)
-        self.paths_a = find_images(dataroot_a, option="dataroot_a")[:last]
-        self.paths_b = find_images(dataroot_b, option="dataroot_b")[:last]
+        self.paths_a = _pictures(dataroot_a, "dataroot_a")[:last]
+        self.paths_b = _pictures(dataroot_b, "dataroot_b")[:last]
         count = max(len(self.paths_a), len(self.paths_b))
         super().__init__([self.paths_a[i % len(self.paths_a)] for i in range(count)], on_error)
         self.is_train = is_train
@@ -248,6 +249,13 @@ def same_proportions(a: Sequence[int], b: Sequence[int]) -> bool:
     """Return whether one shape (height, width, ...) is the other enlarged, up to rounding."""
     # Rounding moves a side by half a pixel at most.
     return abs(int(a[0]) * int(b[1]) - int(a[1]) * int(b[0])) <= max(*a[:2], *b[:2])
+
+
+def _pictures(folder: str, option: str) -> list[Path]:
+    try:
+        return find_images(folder, option=option)
+    except DataError as error:
+        raise DataError(f"{error}{how_to_get(folder)}") from error
 
 
 def _summary(problems: Sequence[str]) -> str:

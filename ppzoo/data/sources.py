@@ -73,7 +73,7 @@ SOURCES = {
     ),
     "selfie2anime": Source(
         about="3500 selfies and 3500 faces of anime, 256 x 256 (made for U-GAT-IT)",
-        terms="not stated",
+        terms="licence not stated",
         pictures={"trainA": 3400, "trainB": 3400, "testA": 100, "testB": 100},
         by_hand=(
             "its makers offer selfie2anime.zip through Google Drive, for browsers only: "
@@ -167,6 +167,16 @@ def missing_pictures(source: Source, out: Path) -> str:
         if there < wanted:
             problems.append(f"{folder} has {there} of {wanted} pictures")
     return ", ".join(problems)
+
+
+def how_to_get(folder: str | os.PathLike[str]) -> str:
+    """Return how to make a folder of the name that our configs give it, to end a sentence with."""
+    for place in (Path(folder), *Path(folder).parents):
+        if place.name == "cartoon":
+            return f"; make it: ppzoo data prepare cartoon --photos DIR --out {place}"
+        if place.name in SOURCES:
+            return f"; get it: ppzoo data prepare {place.name} --out {place}"
+    return ""
 
 
 def _layout(source: Source, out: Path) -> str:

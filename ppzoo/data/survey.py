@@ -55,7 +55,7 @@ class Survey:
 def survey_folder(
     folder: str | os.PathLike[str],
     kind: Kind | None = None,
-    option: str = "dataroot",
+    option: str | None = "dataroot",
     progress: bool = True,
 ) -> Survey:
     """Read every picture in a folder and its subfolders.
@@ -64,7 +64,7 @@ def survey_folder(
         folder: the folder.
         kind: what is expected there. Without it, pictures that are all twice as wide as high are
             taken for pairs.
-        option: the option that names the folder, for error messages.
+        option: the option that names the folder, if one does, for error messages.
         progress: show a bar, if the error stream is a terminal.
 
     Raises:
@@ -112,7 +112,7 @@ def survey_tree(folder: str | os.PathLike[str], progress: bool = True) -> list[S
     pairs = [root / name for name in _PAIRS if (root / name).is_dir()]
     domains = [root / name for name in _DOMAINS if (root / name).is_dir()]
     if not pairs and not domains:
-        return [survey_folder(root, option="PATH", progress=progress)]
+        return [survey_folder(root, option=None, progress=progress)]
     kinds: Iterable[tuple[Path, Kind | None]] = (
         *((path, None) for path in pairs),
         *((path, "pictures") for path in domains),

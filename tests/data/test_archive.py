@@ -173,8 +173,9 @@ def test_what_is_no_archive_or_empty(tmp_path: Path) -> None:
     for data in (b"", b"no archive", b"PK\3\4 broken"):
         path = tmp_path / "a"
         path.write_bytes(data)
-        with pytest.raises(DataError, match=r"a is no zip or tar archive, or is damaged"):
+        with pytest.raises(DataError, match=r"a is no zip or tar archive, or is damaged") as info:
             extract_archive(path, tmp_path / "out")
+        assert "\n" not in str(info.value)
     with pytest.raises(DataError, match="has no files in it"):
         extract_archive(write_zip(tmp_path / "a", {}), tmp_path / "out")
     with pytest.raises(DataError, match="cannot read the archive"):

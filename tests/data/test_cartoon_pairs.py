@@ -137,6 +137,14 @@ def test_what_cannot_be_used_is_named_and_skipped_on_request(tmp_path: Path) -> 
     assert "small.png: a photograph of 100 x 4 pixels is too small" in made.problems[1]
 
 
+def test_settings_of_a_call_that_made_nothing_bind_no_one(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    write_photos(photos, 2)
+    with pytest.raises(DataError, match="too small"):
+        make_cartoon_pairs(photos, out, size=2048)
+    assert make_cartoon_pairs(photos, out, size=16).made == 2
+
+
 def test_other_settings_are_not_mixed(tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     write_photos(photos, 2)

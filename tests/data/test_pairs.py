@@ -190,6 +190,10 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         PairedDataset(str(tmp_path), ready, on_error="ignore")
     with pytest.raises(DataError, match="nowhere of 'dataroot' does not exist"):
         PairedDataset(str(tmp_path / "nowhere"), ready)
+    with pytest.raises(DataError, match="does not exist; make it: ppzoo data prepare cartoon"):
+        PairedDataset(str(tmp_path / "cartoon/train"), ready)
+    with pytest.raises(DataError, match="does not exist; get it: ppzoo data prepare horse2zebra"):
+        UnpairedDataset(str(tmp_path / "horse2zebra/trainA"), str(tmp_path), ready)
 
 
 def test_both_pictures_of_a_pair_are_augmented_alike(tmp_path: Path) -> None:

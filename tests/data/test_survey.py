@@ -53,7 +53,7 @@ def test_a_tree_of_a_dataset(tmp_path: Path) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere of 'PATH' does not exist"):
+    with pytest.raises(DataError, match="nowhere does not exist"):
         survey_tree(tmp_path / "nowhere")
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="train of 'train' is empty"):
