@@ -57,6 +57,11 @@ class GANPredictor:
         else:
             spec = infer_generator(arrays, n_class, weight_path)
         self.generator: LatentGenerator = registry.build(registry.GENERATORS, spec)
+        if not isinstance(self.generator, LatentGenerator):
+            raise WeightsError(
+                f"{weight_path} belongs to a {type(self.generator).__name__}, which does not draw "
+                "pictures of random numbers: translate with another `ppzoo predict` MODEL"
+            )
         load_state(self.generator, arrays, weight_path)
         self.generator.eval()
 

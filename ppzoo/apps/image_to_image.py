@@ -20,10 +20,11 @@ from paddle import nn
 from ppzoo import registry
 from ppzoo.apps.inference import BACKENDS, Runner, make_runner
 from ppzoo.config import Component, TrainConfig, load_config
-from ppzoo.data.folder import find_images
+from ppzoo.data.folder import IMAGE_SUFFIXES, find_images
 from ppzoo.data.transforms import resize
 from ppzoo.errors import DataError, UserError, WeightsError
 from ppzoo.media.image import load_image, to_uint8_images, write_image
+from ppzoo.networks.latent import LatentGenerator
 from ppzoo.runtime import select_device
 from ppzoo.weights import load_state, read, select_net
 
@@ -106,6 +107,11 @@ class ImageToImagePredictor:
         else:
             spec = infer_generator(arrays, weight_path)
         self.generator: nn.Layer = registry.build(registry.GENERATORS, spec)
+        if isinstance(self.generator, LatentGenerator):
+            raise WeightsError(
+                f"{weight_path} belongs to a {type(self.generator).__name__}, which draws pictures "
+                "of random numbers and translates none: draw with another `ppzoo predict` MODEL"
+            )
         load_state(self.generator, arrays, weight_path)
         self.generator.eval()
         options = spec.kwargs if isinstance(spec, Component) else spec
@@ -116,6 +122,7 @@ class ImageToImagePredictor:
             )
         self.size, self.max_size, self.backend = size, max_size, backend
         self._multiple = int(getattr(self.generator, "size_multiple", 1))
+        self._min_side = int(getattr(self.generator, "min_size", _MIN_SIDE))
         # Pixels of the only size that the network takes, None if it takes several.
         is_bound = getattr(self.generator, "light", True) is False
         self._only_size = int(self.generator.img_size) if is_bound else None
@@ -240,7 +247,7 @@ class ImageToImagePredictor:
     def _padded_size(self, height: int, width: int) -> tuple[int, int]:
         if self._only_size is not None:
             return self._only_size, self._only_size
-        sides = (max(side, _MIN_SIDE) for side in (height, width))
+        sides = (max(side, self._min_side) for side in (height, width))
         padded_height, padded_width = (-(-s // self._multiple) * self._multiple for s in sides)
         return padded_height, padded_width
 
@@ -257,7 +264,7 @@ class ImageToImagePredictor:
             )
             if worth_it and not self._runner.results:
                 self._seen = -sys.maxsize  # on a GPU, or where one backend was asked for
-            _LOG.info("backend: %s", self._runner.describe())
+            _LOG.debug("backend: %s", self._runner.describe())
         return self._runner
 
 
@@ -320,12 +327,17 @@ def planned(source: Source, output: Source) -> list[tuple[Path, Path]]:
 
     Raises:
         DataError: there are none.
-        UserError: a result would replace a picture.
+        UserError: a result would replace a picture, or has the name of another format.
     """
     path, target = Path(source).expanduser(), Path(output).expanduser()
     if not path.is_dir():
         if not path.exists():
             raise DataError(f"there is no file or folder {path} (--input)")
+        is_picture = target.suffix.lower() in {*IMAGE_SUFFIXES, ".gif"}
+        if is_picture and target.suffix.lower() not in _WRITABLE and not target.is_dir():
+            raise UserError(
+                f"--output is {target}, but results are written as {', '.join(_WRITABLE)} only"
+            )
         is_name = target.suffix.lower() in _WRITABLE and not target.is_dir()
         pairs = [(path, target if is_name else target / _result_name(path).name)]
     else:
@@ -420,7 +432,7 @@ def infer_generator(arrays: Mapping[str, np.ndarray], source: Source = "weights"
             "output_nc": next(shape[0] for key, shape in large.items() if key != "model.1.weight"),
             "ngf": first[0],
             "norm_type": norm_type,
-            "use_dropout": bool(places) and places[1] == (6 if padded else 4),
+            "use_dropout": places[1:2] == [6 if padded else 4],
             "n_blocks": len({match[1] for match in blocks}),
             "padding_type": "reflect" if padded else "zero",
         }

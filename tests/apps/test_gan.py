@@ -164,6 +164,12 @@ def test_more_classes_than_inputs() -> None:
         infer_generator(arrays, n_class=10)
 
 
+def test_weights_that_translate_pictures(tmp_path: Path) -> None:
+    run = trained("pix2pix", tmp_path, "total_iters=1").run_dir
+    with pytest.raises(WeightsError, match=r"a UnetGenerator, which does not draw"):
+        GANPredictor(checkpoint_in(run))
+
+
 def test_config_of_another_place_and_of_another_network(dcgan: Path, cgan: Path) -> None:
     weights = dcgan / "iter_3_weight.pdparams"
     assert GANPredictor(weights, config=SMOKE / "dcgan.yaml").sample(1).shape == (1, 64, 64, 3)

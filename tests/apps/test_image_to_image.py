@@ -19,9 +19,12 @@ from ppzoo.apps.image_to_image import infer_generator, planned
 from ppzoo.apps.inference import Runner
 from ppzoo.apps.pix2pix import Pix2PixPredictor
 from ppzoo.apps.ugatit import UGATITPredictor, heat_over
+from ppzoo.config import load_config
 from ppzoo.errors import DataError, UserError, WeightsError
 from ppzoo.media.image import read_image, to_uint8_images, write_image
 from ppzoo.weights import write_pdparams
+
+from ..runs import SMOKE
 
 UNET = {"name": "UnetGenerator", "num_downs": 5, "ngf": 2, "norm_type": "batch"}
 RESNET = {"name": "ResnetGenerator", "n_blocks": 1, "ngf": 2, "norm_type": "instance"}
@@ -106,6 +109,13 @@ def test_unknown_weights(tmp_path: Path) -> None:
         Pix2PixPredictor(tmp_path / "x.pdparams")
 
 
+def test_weights_that_draw_from_random_numbers(tmp_path: Path) -> None:
+    spec = load_config(SMOKE / "dcgan.yaml").model.kwargs["generator"]
+    path = saved(tmp_path / "w.pdparams", netG=registry.build(registry.GENERATORS, spec))
+    with pytest.raises(WeightsError, match="DCGenerator, which draws pictures of random numbers"):
+        Pix2PixPredictor(path, SMOKE / "dcgan.yaml")
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 50), (33, 64), (64, 32)])
 def test_any_size(unet: tuple[paddle.nn.Layer, Pix2PixPredictor], height: int, width: int) -> None:
     net, predictor = unet
@@ -128,6 +138,13 @@ def test_residual_generators_take_any_size(
 ) -> None:
     path = saved(tmp_path / "w.pdparams", netG_A=generator(spec), netG_B=generator(spec))
     assert CycleGANPredictor(path).run(photo(height, width)).shape == (height, width, 3)
+
+
+def test_photo2cartoons_generator_takes_any_size(tmp_path: Path) -> None:
+    config = SMOKE / "ugatit_photo2cartoon.yaml"
+    net = registry.build(registry.GENERATORS, load_config(config).model.kwargs["generator"])
+    predictor = UGATITPredictor(saved(tmp_path / "w.pdparams", genA2B=net), config=config)
+    assert predictor.run(photo(1, 3)).shape == (1, 3, 3)
 
 
 def test_ways_to_give_a_picture(
@@ -293,6 +310,9 @@ def test_command_on_a_picture(predict: Callable[..., tuple], tmp_path: Path) -> 
     both = read_image(tmp_path / "new/a.png")
     assert both.shape == (20, 48, 3)
     assert np.array_equal(both[:, :24], read_image(source))
+    code, _, err = predict("--input", source, "--output", tmp_path / "x.bmp")
+    assert (code, (tmp_path / "x.bmp").exists()) == (2, False)
+    assert "x.bmp, but results are written as .png, .jpg, .jpeg only" in err
 
 
 def test_damaged_pictures(predict: Callable[..., tuple], tmp_path: Path) -> None:

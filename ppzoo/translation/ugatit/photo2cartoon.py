@@ -55,6 +55,7 @@ class ResnetUGATITP2CGenerator(nn.Layer):
             raise ValueError(f"ngf is {ngf}, expected a multiple of 4")
         self.n_blocks, self.img_size, self.light = n_blocks, img_size, light
         self.size_multiple = 16  # the hourglasses halve the picture four times
+        self.min_size = 32  # and mirror a pixel of what is left, so it has at least two
         wide = 4 * ngf
         encoder = [
             ReflectionPad2D(3),
@@ -90,7 +91,7 @@ class ResnetUGATITP2CGenerator(nn.Layer):
         self.UpBlock = nn.Sequential(*decoder)
 
     def forward(self, x: paddle.Tensor) -> Outputs:
-        """Translate pictures, see `ResnetUGATITGenerator`; H and W are multiples of 16."""
+        """Translate pictures, see `ResnetUGATITGenerator`; H and W multiples of 16 from 32 on."""
         check_multiple(x, self.size_multiple, "ResnetUGATITP2CGenerator")
         check_full_size(x, self)
         x = self.DownBlock(x)
