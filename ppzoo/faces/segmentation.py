@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,7 +264,8 @@ def _official_weights(model: Model, preset: Preset) -> Path:
             if len(names) != 1:
                 raise WeightsError(f"{archive} holds {len(names)} files *.pdparams, expected one")
             content = file.read(names[0])
-    except (zipfile.BadZipFile, OSError) as error:
+    # Of damaged bytes, too: zlib's errors, an end too early, a method or a password that is none.
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise WeightsError(f"{archive} is damaged, remove it: {error}") from error
     with atomic_write(path) as target:
         target.write(content)

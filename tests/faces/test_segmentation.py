@@ -144,6 +144,13 @@ class TestOfficialWeights:
         (tmp_path / "weights/net.zip").write_bytes(b"PK\x03\x04 and no more")
         with pytest.raises(WeightsError, match=r"net\.zip is damaged, remove it"):
             PaddleSegNetwork(preset)
+        with zipfile.ZipFile(tmp_path / "weights/net.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.pdparams", bytes(range(256)) * 9)
+        data = bytearray((tmp_path / "weights/net.zip").read_bytes())
+        data[40:60] = b"\xff" * 20  # in the compressed bytes, which zlib then refuses
+        (tmp_path / "weights/net.zip").write_bytes(data)
+        with pytest.raises(WeightsError, match=r"net\.zip is damaged, remove it"):
+            PaddleSegNetwork(preset)
         with zipfile.ZipFile(tmp_path / "weights/net.zip", "w") as archive:
             archive.writestr("readme.txt", "hello")
         with pytest.raises(WeightsError, match=r"holds 0 files \*\.pdparams, expected one"):
