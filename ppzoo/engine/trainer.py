@@ -27,7 +27,7 @@ from ppzoo.engine.evaluate import Evaluator
 from ppzoo.engine.interrupt import Interrupt
 from ppzoo.engine.logs import setup_logging
 from ppzoo.engine.run_dir import make_run_dir, open_run_dir
-from ppzoo.errors import ConfigError, UserError
+from ppzoo.errors import ConfigError, UserError, WeightsError
 from ppzoo.model import Batch, Precision
 from ppzoo.nn.sync_batch_norm import sync_batch_norms
 from ppzoo.runtime import seed_everything, select_device
@@ -470,5 +470,7 @@ def _built(where: str, make: Callable[[], Any]) -> Any:
     """Return what `make` builds; a value that a class refuses is the config's mistake."""
     try:
         return make()
+    except WeightsError as error:
+        raise WeightsError(f"{where}: {error}; -o validate=null trains without metrics") from error
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from error

@@ -16,7 +16,7 @@ import pytest
 from ppzoo.config import load_config
 from ppzoo.engine import Trainer
 from ppzoo.engine.callbacks import Callback
-from ppzoo.errors import ConfigError, DataError, TrainingError, UserError
+from ppzoo.errors import ConfigError, DataError, TrainingError, UserError, WeightsError
 from ppzoo.gan.dcgan import DCGANModel
 from ppzoo.model import Logs
 from ppzoo.weights import read
@@ -372,3 +372,13 @@ def test_unknown_model_and_dataset(tmp_path: Path) -> None:
     config = load_config(SMOKE / "dcgan.yaml", [*PLAIN, f"output_dir={tmp_path}", "model.name=DCG"])
     with pytest.raises(ConfigError, match=r"no model is named 'DCG'"):
         Trainer(config)
+
+
+def test_weights_of_a_metric_that_cannot_be_had_are_told_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PPZOO_HOME", str(tmp_path / "home"))
+    trainer = make_trainer("pix2pix", tmp_path / "runs", "validate.metrics={fid: {name: FID}}")
+    with pytest.raises(WeightsError, match=r"metrics\.fid: .*InceptionV3.*-o validate=null"):
+        trainer.fit()
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
