@@ -73,9 +73,9 @@ class BlazeFace(nn.Layer):
             Conv2D(3, 24, 5, stride=2), nn.ReLU(), *_blocks(fine[0], fine[1:])
         )
         self.backbone2 = nn.Sequential(*_blocks(88, [(96,), 96, 96, 96, 96]))
-        for (_, anchors), places, channels in zip(_GRIDS, (8, 16), (88, 96), strict=True):
-            self.add_sublayer(f"classifier_{places}", Conv2D(channels, anchors, 1))
-            self.add_sublayer(f"regressor_{places}", Conv2D(channels, anchors * _COORDINATES, 1))
+        for name, values in (("classifier", 1), ("regressor", _COORDINATES)):
+            for (_, anchors), places, channels in zip(_GRIDS, (8, 16), (88, 96), strict=True):
+                self.add_sublayer(f"{name}_{places}", Conv2D(channels, anchors * values, 1))
 
     def forward(self, x: paddle.Tensor) -> list[paddle.Tensor]:
         """Return the coordinates and scores of faces at `anchors()`.

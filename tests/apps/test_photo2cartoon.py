@@ -233,8 +233,8 @@ class TestWeights:
     def test_checkpoint_of_a_training_and_its_averaged_weights(
         self, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
-        options = ["total_iters=1", "model.generator.img_size=32", "model.generator.ngf=4"]
-        run = trained("photo2cartoon", tmp_path_factory.mktemp("run"), *options).run_dir
+        folder = tmp_path_factory.mktemp("run")
+        run = trained("ugatit_photo2cartoon", folder, "total_iters=1").run_dir
         path = checkpoint_in(run)
         predictor = Photo2CartoonPredictor(None, path, backend="dynamic")
         assert predictor.size == 32  # what the config beside it says

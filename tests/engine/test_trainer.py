@@ -378,7 +378,8 @@ def test_weights_of_a_metric_that_cannot_be_had_are_told_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PPZOO_HOME", str(tmp_path / "home"))
-    trainer = make_trainer("pix2pix", tmp_path / "runs", "validate.metrics={fid: {name: FID}}")
+    options = "validate.interval=2", "validate.metrics={fid: {name: FID}}"
+    trainer = make_trainer("pix2pix", tmp_path / "runs", *options)
     with pytest.raises(WeightsError, match=r"metrics\.fid: .*InceptionV3.*-o validate=null"):
         trainer.fit()
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
