@@ -10,14 +10,17 @@ calls, mends all three without touching anything that the user has set; the envi
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
+import functools
 import math
 import os
 import platform
 import random
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +74,8 @@ def configure() -> RuntimeReport:
 def describe() -> str:
     """Return one line on the device and the CPU code path: "CPU: AMD EPYC, 2 threads, ..."."""
     report = configure()
-    threads = report.threads or _threads_of_user()
-    parts = [report.processor, f"{threads} thread{'' if threads == 1 else 's'}"]
+    number = threads()
+    parts = [report.processor, f"{number} thread{'' if number == 1 else 's'}"]
     if report.fast_amd_path or os.environ.get("MKL_DEBUG_CPU_TYPE") == "5":
         parts.append("MKL AVX2 path")
     if report.keeps_memory:
@@ -129,6 +132,33 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     paddle.seed(seed)
+
+
+def threads() -> int:
+    """Return the number of threads of matrix products: the user's setting, or what was chosen."""
+    return configure().threads or _threads_of_user()
+
+
+def restore_threads() -> None:
+    """Give matrix products their threads back: Paddle Inference leaves a process with one."""
+    for function in _thread_setters():
+        function(threads())
+
+
+@functools.cache
+def _thread_setters() -> tuple[Callable[[int], Any], ...]:
+    """Return the functions of Paddle's own MKL and OpenMP that set the number of threads."""
+    import paddle
+
+    found: list[Callable[[int], Any]] = []
+    folder = Path(paddle.sysconfig.get_lib())
+    for library, name in (
+        ("libmklml_intel.so", "MKL_Set_Num_Threads"),
+        ("libiomp5.so", "omp_set_num_threads"),
+    ):
+        with contextlib.suppress(OSError, AttributeError):  # another system, another build
+            found.append(getattr(ctypes.CDLL(str(folder / library)), name))
+    return tuple(found)
 
 
 def physical_cores() -> int:

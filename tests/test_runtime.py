@@ -255,3 +255,23 @@ def test_a_seed_repeats_all_draws() -> None:
     assert draws() == draws()
     random.setstate(state[0])
     np.random.set_state(state[1])
+
+
+@pytest.mark.parametrize("number", ["1", "3"])
+def test_threads_are_the_users_where_there_is_a_setting(number: str) -> None:
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("MKL_", "OMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", "from ppzoo import runtime; print(runtime.threads())"],
+        env=plain | {"OMP_NUM_THREADS": number},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == number
+
+
+def test_threads_can_be_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(runtime, "_thread_setters", lambda: (given.append,))
+    runtime.restore_threads()
+    assert given == [runtime.threads()]

@@ -122,6 +122,8 @@ def _load_static(folder: Path, threads: int) -> Run:
 def _load_inference(folder: Path, threads: int) -> Run:
     from paddle import inference
 
+    from ppzoo import runtime
+
     config = inference.Config(str(program_file(folder)), str(folder / f"{STEM}.pdiparams"))
     config.disable_gpu()
     config.disable_glog_info()
@@ -137,6 +139,7 @@ def _load_inference(folder: Path, threads: int) -> Run:
             handle.reshape(array.shape)
             handle.copy_from_cpu(np.ascontiguousarray(array))
         predictor.run()
+        runtime.restore_threads()
         return tuple(handle.copy_to_cpu() for handle in outputs)
 
     return run

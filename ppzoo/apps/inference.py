@@ -158,7 +158,7 @@ def make_runner(
     if names == ["dynamic"] or not paddle.device.get_device().startswith("cpu"):
         return Runner(net)
     insists = isinstance(backends, str)
-    threads = runtime.configure().threads or runtime.physical_cores()
+    threads = runtime.threads()
     with _workplace(net, inputs, multiple, cache) as place:
         known = {name: result for name, result in place.known().items() if name in names}
         missing = [name for name in names if name not in known]
