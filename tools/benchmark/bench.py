@@ -148,7 +148,7 @@ def table(results: dict[str, Any]) -> str:
     lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
     for row in results["rows"].values():
         speeds = {v: r["images_per_second"] for v, r in row["variants"].items()}
-        cells = [f"{speeds[v]:.1f}" if v in speeds else "" for v in variants]
+        cells = [f"{speeds[v]:.3g}" if v in speeds else "" for v in variants]
         both = "ppzoo" in speeds and "torch" in speeds
         ratio = f"**{speeds['ppzoo'] / speeds['torch']:.2f}**" if both else ""
         share = ""
