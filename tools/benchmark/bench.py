@@ -148,7 +148,7 @@ def table(results: dict[str, Any]) -> str:
     lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
     for row in results["rows"].values():
         speeds = {v: r["images_per_second"] for v, r in row["variants"].items()}
-        cells = [f"{speeds[v]:.3g}" if v in speeds else "" for v in variants]
+        cells = [_figure(speeds[v]) if v in speeds else "" for v in variants]
         both = "ppzoo" in speeds and "torch" in speeds
         ratio = f"**{speeds['ppzoo'] / speeds['torch']:.2f}**" if both else ""
         share = ""
@@ -157,6 +157,10 @@ def table(results: dict[str, Any]) -> str:
             share = f"{gflops / row['variants']['ppzoo']['products']:.0%}"
         lines.append([row["title"], *cells, ratio, share])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _figure(speed: float) -> str:
+    return f"{speed:.1f}" if speed >= 1 else f"{speed:.2g}"
 
 
 def report(results: dict[str, Any], folder: Path) -> None:
