@@ -58,3 +58,26 @@ class BCEWithLogitsLoss(_PixelLoss):
         """Return the loss of the logits `pred` against `target`, both of any one shape."""
         loss = F.binary_cross_entropy_with_logits(pred, target, reduction=self.reduction)
         return loss * self.loss_weight
+
+
+@CRITERIONS.register()
+class CharbonnierLoss(nn.Layer):
+    """sqrt(difference² + eps), an L1 loss that is smooth at 0 (Lai et al. 2017, arXiv:1704.03915).
+
+    Args:
+        eps: added to the square of each difference.
+        reduction: `sum` over all values, or `mean`.
+    """
+
+    def __init__(self, eps: float = 1e-12, reduction: Literal["sum", "mean"] = "sum") -> None:
+        super().__init__()
+        if reduction not in ("sum", "mean"):
+            raise ValueError(f"reduction is {reduction!r}, expected 'sum' or 'mean'")
+        check_at_least(0, eps=eps)
+        self.eps = eps
+        self.reduction = reduction
+
+    def forward(self, pred: paddle.Tensor, target: paddle.Tensor) -> paddle.Tensor:
+        """Return the loss of `pred` against `target`, both of any one shape."""
+        loss = paddle.sqrt((pred - target) ** 2 + self.eps)
+        return loss.sum() if self.reduction == "sum" else loss.mean()
