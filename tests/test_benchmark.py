@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tools.benchmark import bench, inference
+from tools.benchmark import bench, inference, rounds
 from tools.benchmark.rows import INFERENCE_ROWS, ROWS
 
-HERE = Path(bench.HERE)
+HERE = rounds.HERE
 
 
 def results(**speeds: float) -> dict[str, Any]:
@@ -117,11 +117,32 @@ def test_no_variant_inherits_settings(monkeypatch: pytest.MonkeyPatch, tmp_path:
         "print(json.dumps({'names': names}), flush=True)\n"
         "print(json.dumps({'seconds': float(input())}), flush=True)\n"
     )
-    variant = bench.Variant("t", str(script), (), (("PPZOO_RUNTIME", "off"),))
-    worker = bench.Worker(Path(sys.executable), variant, "dcgan64")
+    variant = rounds.Variant("t", str(script), (), (("PPZOO_RUNTIME", "off"),))
+    worker = rounds.Worker(Path(sys.executable), variant, "dcgan64")
     assert worker.facts == {"names": ["PPZOO_RUNTIME"]}
-    assert worker.train(3) == 3.0
+    assert worker.run(3) == 3.0
     worker.close()
+
+
+def test_variants_take_turns(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import json, sys\n"
+        "row, name = sys.argv[1:]\n"
+        "print(json.dumps({'name': name, 'row': row}), flush=True)\n"
+        "for number, line in enumerate(sys.stdin):\n"
+        f"    print(name, int(line), file=open({str(log)!r}, 'a'))\n"
+        "    print(json.dumps({'seconds': float((0, 3, 1, 8)[number])}), flush=True)\n"
+    )
+    variants = {
+        name: (Path(sys.executable), rounds.Variant(name, str(script), (name,))) for name in "ab"
+    }
+    seconds = rounds.alternate("r", variants, rounds=3, steps=2, idle_steps=5)
+    assert log.read_text().splitlines() == ["a 5", "b 5", *["a 2", "b 2"] * 3]
+    assert [seconds[name].facts for name in "ab"] == [{"name": name, "row": "r"} for name in "ab"]
+    a = seconds["a"]
+    assert (a.rounds, a.median, a.least, a.most) == ((3.0, 1.0, 8.0), 3.0, 1.0, 8.0)
 
 
 @pytest.mark.parametrize("options", [(), ("--plain",)])
@@ -168,4 +189,4 @@ def test_worker_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     script = tmp_path / "fails.py"
     script.write_text("raise SystemExit(3)")
     with pytest.raises(SystemExit, match="code 3"):
-        bench.Worker(Path(sys.executable), bench.Variant("t", str(script)), "dcgan64")
+        rounds.Worker(Path(sys.executable), rounds.Variant("t", str(script)), "dcgan64")

@@ -12,11 +12,9 @@ Medians go to docs/benchmarks.json and into the table of docs/benchmarks.md.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import venv
@@ -27,32 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import ppzoo  # noqa: E402
+from tools.benchmark.rounds import Variant, alternate, replace_between  # noqa: E402
 from tools.benchmark.rows import ROWS, Row  # noqa: E402
 
-HERE = Path(__file__).resolve().parent
-TORCH = "torch==2.13.0"
+TORCH = ("torch==2.13.0", "numpy")
 BEGIN, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
-# What would change the speed of a process, so no variant inherits it.
-SETTINGS = ("PPZOO_RUNTIME", "MKL_", "OMP_", "KMP_", "OPENBLAS_", "MALLOC_", "GLIBC_TUNABLES")
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """One of the processes that are compared.
-
-    Args:
-        title: the table's column.
-        script: the worker, beside this file.
-        options: of the worker, after the row's name.
-        environment: variables of the process.
-    """
-
-    title: str
-    script: str
-    options: tuple[str, ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
-
-
 VARIANTS = {
     "paddle": Variant(
         "Paddle as installed", "paddle_worker.py", ("--plain",), (("PPZOO_RUNTIME", "off"),)
@@ -61,38 +38,6 @@ VARIANTS = {
     "ppzoo": Variant("ppzoo", "paddle_worker.py"),
     "torch": Variant("PyTorch eager", "torch_worker.py"),
 }
-
-
-class Worker:
-    """A process that trains on demand."""
-
-    def __init__(self, python: Path, variant: Variant, row: str) -> None:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)}
-        self._process = subprocess.Popen(
-            [str(python), str(HERE / variant.script), row, *variant.options],
-            env=clean | dict(variant.environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.facts = self._read()
-
-    def train(self, steps: int) -> float:
-        """Take training steps and return the seconds that they took."""
-        self._process.stdin.write(f"{steps}\n")
-        self._process.stdin.flush()
-        return self._read()["seconds"]
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.stdin.close()
-        self._process.wait()
-
-    def _read(self) -> dict[str, Any]:
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        raise SystemExit(f"{self._process.args} ended with code {self._process.wait()}")
 
 
 def torch_python(folder: Path) -> Path:
@@ -107,38 +52,28 @@ def torch_python(folder: Path) -> Path:
         if python.exists() and not subprocess.run(probe, check=False).returncode:
             return python
         raise SystemExit(f"--venv {folder} is no environment with PyTorch: name a new folder")
-    print(f"Making an environment with {TORCH} in {folder}", flush=True)
+    print(f"Making an environment with {TORCH[0]} in {folder}", flush=True)
     venv.create(folder, with_pip=True, clear=True)
-    begun.write_text(TORCH, encoding="utf-8")
-    subprocess.run([str(python), "-m", "pip", "install", "-q", TORCH, "numpy"], check=True)
-    complete.write_text(TORCH, encoding="utf-8")
+    begun.write_text(TORCH[0], encoding="utf-8")
+    subprocess.run([str(python), "-m", "pip", "install", "-q", *TORCH], check=True)
+    complete.write_text(TORCH[0], encoding="utf-8")
     return python
 
 
 def measure(name: str, row: Row, pythons: dict[str, Path], rounds: int) -> dict[str, Any]:
     """Return the images/s of each variant: the median, and the range, of alternating rounds."""
-    workers: dict[str, Worker] = {}
-    try:
-        for variant, python in pythons.items():
-            workers[variant] = Worker(python, VARIANTS[variant], name)
-        for worker in workers.values():  # buffers, kernels, caches
-            worker.train(row.steps)
-        speeds: dict[str, list[float]] = {variant: [] for variant in workers}
-        for _ in range(rounds):
-            for variant, worker in workers.items():
-                speeds[variant].append(row.steps * row.images[0] / worker.train(row.steps))
-        return {
-            variant: {
-                "images_per_second": statistics.median(speeds[variant]),
-                "slowest": min(speeds[variant]),
-                "fastest": max(speeds[variant]),
-                **worker.facts,
-            }
-            for variant, worker in workers.items()
+    images = row.steps * row.images[0]
+    workers = {variant: (python, VARIANTS[variant]) for variant, python in pythons.items()}
+    measured = alternate(name, workers, rounds, row.steps, row.steps)
+    return {
+        variant: {
+            "images_per_second": images / seconds.median,
+            "slowest": images / seconds.most,
+            "fastest": images / seconds.least,
+            **seconds.facts,
         }
-    finally:
-        for worker in workers.values():
-            worker.close()
+        for variant, seconds in measured.items()
+    }
 
 
 def table(results: dict[str, Any]) -> str:
@@ -172,27 +107,28 @@ def report(results: dict[str, Any], folder: Path) -> None:
         # What other programs have measured stays, too.
         results = old | results | {"rows": {k: rows[k] for k in ROWS if k in rows}}
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    page = folder / "benchmarks.md"
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}", encoding="utf-8")
+    replace_between(folder / "benchmarks.md", BEGIN, END, table(results))
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    home = Path(os.environ.get("PPZOO_HOME") or Path.home() / ".cache" / "ppzoo")
     result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     result.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW")
     result.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     result.add_argument("--rounds", type=int, default=7, help="measurements of each variant")
+    add_common_options(result)
+    return result
+
+
+def add_common_options(result: argparse.ArgumentParser) -> None:
+    """Add the options of all that compares with PyTorch and writes a table."""
+    home = Path(os.environ.get("PPZOO_HOME") or Path.home() / ".cache" / "ppzoo")
     result.add_argument(
         "--venv", type=Path, default=home / "benchmark" / "torch", help="where PyTorch is, or goes"
     )
     result.add_argument(
         "--dry-run", action="store_true", help="print the table without writing it to docs/"
     )
-    return result
 
 
 def main() -> None:

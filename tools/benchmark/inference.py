@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 import ppzoo  # noqa: E402
 from ppzoo.apps.backends import is_installed  # noqa: E402
-from tools.benchmark.bench import Variant, Worker, torch_python  # noqa: E402
+from tools.benchmark.bench import add_common_options, torch_python  # noqa: E402
+from tools.benchmark.rounds import Variant, alternate, replace_between  # noqa: E402
 from tools.benchmark.rows import INFERENCE_ROWS, ROWS  # noqa: E402
 
 BEGIN, END = "<!-- inference table -->", "<!-- end of inference table -->"
@@ -44,28 +43,16 @@ _OURS = ("dynamic", "static", "inference", "onnx")
 
 def measure(name: str, pythons: dict[str, Path], rounds: int) -> dict[str, Any]:
     """Return the milliseconds a picture of each variant: the median, and the range, of rounds."""
-    workers: dict[str, Worker] = {}
-    try:
-        for variant, python in pythons.items():
-            workers[variant] = Worker(python, VARIANTS[variant], name)
-        for worker in workers.values():  # buffers, kernels, caches
-            worker.train(2)
-        times: dict[str, list[float]] = {variant: [] for variant in workers}
-        for _ in range(rounds):
-            for variant, worker in workers.items():
-                times[variant].append(1000 * worker.train(1))
-        return {
-            variant: {
-                "milliseconds": statistics.median(times[variant]),
-                "fastest": min(times[variant]),
-                "slowest": max(times[variant]),
-                **worker.facts,
-            }
-            for variant, worker in workers.items()
+    workers = {variant: (python, VARIANTS[variant]) for variant, python in pythons.items()}
+    return {
+        variant: {
+            "milliseconds": 1000 * seconds.median,
+            "fastest": 1000 * seconds.least,
+            "slowest": 1000 * seconds.most,
+            **seconds.facts,
         }
-    finally:
-        for worker in workers.values():
-            worker.close()
+        for variant, seconds in alternate(name, workers, rounds, idle_steps=2).items()
+    }
 
 
 def table(rows: dict[str, Any]) -> str:
@@ -92,27 +79,17 @@ def report(rows: dict[str, Any], facts: dict[str, Any], folder: Path) -> None:
     rows = {name: old[name] for name in INFERENCE_ROWS if name in old}
     results["inference"] = facts | {"rows": rows}
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    page = folder / "benchmarks.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
+    replace_between(folder / "benchmarks.md", BEGIN, END, table(rows))
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    home = Path(os.environ.get("PPZOO_HOME") or Path.home() / ".cache" / "ppzoo")
     result = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = result.add_argument
     add("--only", nargs="+", choices=INFERENCE_ROWS, default=list(INFERENCE_ROWS), metavar="ROW")
     add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     add("--rounds", type=int, default=9, help="pictures of each variant")
-    add(
-        "--venv",
-        type=Path,
-        default=home / "benchmark" / "torch",
-        help="where PyTorch is, or goes",
-    )
-    add("--dry-run", action="store_true", help="print the table without writing it to docs/")
+    add_common_options(result)
     return result
 
 
