@@ -2,8 +2,8 @@
 """RRDBNet, the generator of ESRGAN (Wang et al. 2018, arXiv:1809.00219), also RealSR's.
 
 Residual in residual dense blocks without normalisation, then nearest upsampling and convolutions.
-State-dict keys and numbers equal PaddleGAN's; the initial weights of the blocks are a tenth of He's,
-as the paper has it (section 3.1).
+State-dict keys and numbers equal PaddleGAN's; the blocks' initial weights are a tenth of He's, as
+the paper has it (section 3.1).
 """
 
 from __future__ import annotations

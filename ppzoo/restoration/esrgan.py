@@ -18,11 +18,7 @@ import paddle
 
 from ppzoo.model import Criterion, Generator, Logs
 from ppzoo.registry import MODELS
-from ppzoo.restoration.super_resolution import (
-    PerceptualModel,
-    SuperResolutionModel,
-    init_by_fan_in,
-)
+from ppzoo.restoration.super_resolution import PerceptualModel, SuperResolutionModel
 
 
 @MODELS.register()

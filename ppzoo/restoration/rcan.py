@@ -15,11 +15,10 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from ppzoo.model import Criterion, Generator
 from ppzoo.nn.checks import check_at_least
 from ppzoo.nn.conv import Conv2D
 from ppzoo.registry import GENERATORS, MODELS
-from ppzoo.restoration.super_resolution import SuperResolutionModel, init_by_fan_in
+from ppzoo.restoration.super_resolution import SuperResolutionModel
 
 # Mean colour of DIV2K's training pictures, as a share of the value range.
 _MEAN_COLOUR = (0.4488, 0.4371, 0.4040)
@@ -163,23 +162,7 @@ class ResidualGroup(nn.Layer):
 
 @MODELS.register()
 class RCANModel(SuperResolutionModel):
-    """RCAN, trained by the distance of values.
-
-    Args:
-        generator: maps pictures [N, 3, h, w] to [N, 3, h * scale, w * scale].
-        pixel_criterion: distance of the output to the truth; the paper's is L1.
-        use_init_weight: draw the initial weights anew, uniformly by their fan-in.
-    """
-
-    def __init__(
-        self,
-        generator: Generator,
-        pixel_criterion: Criterion | None = None,
-        use_init_weight: bool = False,
-    ) -> None:
-        super().__init__(
-            init_by_fan_in(generator) if use_init_weight else generator, pixel_criterion
-        )
+    """RCAN, trained by the distance of values; the paper's is L1. See `SuperResolutionModel`."""
 
 
 def _conv(inputs: int, outputs: int, kernel_size: int) -> Conv2D:

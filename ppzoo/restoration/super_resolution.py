@@ -19,14 +19,20 @@ class SuperResolutionModel(Model):
         generator: maps pictures [N, C, h, w] to [N, C, h * scale, w * scale], values as the data
             have them: [0, 1], RCAN's 0 to 255.
         pixel_criterion: distance of the output to the truth.
+        use_init_weight: draw the initial weights anew, uniformly by their fan-in.
     """
 
     NETS = ("generator",)
     OPTIMIZERS = ("optim",)
 
-    def __init__(self, generator: Generator, pixel_criterion: Criterion | None = None) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        pixel_criterion: Criterion | None = None,
+        use_init_weight: bool = False,
+    ) -> None:
         super().__init__()
-        self.nets["generator"] = generator
+        self.nets["generator"] = init_by_fan_in(generator) if use_init_weight else generator
         self.pixel_criterion = pixel_criterion
 
     def train_step(self, batch: Batch) -> Logs:
