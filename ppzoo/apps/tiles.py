@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of any size through a network, one tile after another.
+
+A tile is given to the network with some of what surrounds it, and only its middle is kept. What a
+convolutional network makes of a pixel depends on its surroundings up to the receptive field; with
+that much overlap the result is the one of the whole picture. The receptive field of a deep network
+is huge by its layers (350 pixels to each side for 23 RRDB blocks), but what is far away moves the
+result by less than a level out of 255.
+At the picture's own borders a tile ends where the picture ends, so that borders look the same too.
+
+Networks that average over the whole picture, as the channel attention of RCAN does, average over
+the tile instead: their tiled result differs from the untiled one everywhere, by a few levels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ppzoo.errors import UserError
+from ppzoo.media.image import as_array
+
+_LOG = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+# How Paddle, Paddle Inference, ONNX Runtime and C++ itself say that there is no memory left, where
+# they do not raise a MemoryError.
+_NO_MEMORY = ("resourceexhausted", "out of memory", "bad_alloc", "failed to allocate", "bad alloc")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """A part of a picture, in pixels of the picture.
+
+    Args:
+        rows: of what the network is given. The last ones may lie below the picture, see `cut`.
+        columns: of what the network is given.
+        inner_rows: of what is kept of the result.
+        inner_columns: of what is kept of the result.
+    """
+
+    rows: slice
+    columns: slice
+    inner_rows: slice
+    inner_columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return height and width of what the network is given."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    def cut(self, picture: np.ndarray, axis: int = -2) -> np.ndarray:
+        """Return what the network is given of a picture, mirrored where the picture has ended.
+
+        Args:
+            picture: any array whose axes `axis` and `axis + 1` are height and width.
+            axis: of the height, counted from the last: -2 or, with channels last, -3.
+        """
+        behind = (slice(None),) * (-axis - 2)
+        part = picture[(..., self.rows, self.columns, *behind)]
+        missing = [self.shape[i] - part.shape[axis + i] for i in range(2)]
+        if any(missing):
+            around = [(0, 0)] * part.ndim
+            around[axis], around[axis + 1] = (0, missing[0]), (0, missing[1])
+            part = np.pad(part, around, mode="symmetric")
+        return part
+
+    def inner(self, result: np.ndarray, scale: int, axis: int = -2) -> np.ndarray:
+        """Return what is kept of the network's result for this tile."""
+        behind = (slice(None),) * (-axis - 2)
+        rows = _shifted(self.inner_rows, self.rows.start, scale)
+        columns = _shifted(self.inner_columns, self.columns.start, scale)
+        return result[(..., rows, columns, *behind)]
+
+    def place(self, scale: int) -> tuple[slice, slice]:
+        """Return where the kept part belongs in the result for the whole picture."""
+        return _shifted(self.inner_rows, 0, scale), _shifted(self.inner_columns, 0, scale)
+
+
+def run_tiled(
+    run: Callable[[np.ndarray], Any],
+    picture: np.ndarray,
+    scale: int,
+    tile: int,
+    overlap: int,
+    out: np.ndarray | None = None,
+    *,
+    multiple: int = 1,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Run a network over a picture tile by tile, and return the result for the whole picture.
+
+    Args:
+        run: maps [..., h, w] to [..., h * scale, w * scale], as a `Runner` does; leading axes may
+            differ between the two.
+        picture: [..., H, W], such as float32 [1, C, H, W]; frames may stand before the channels.
+        scale: pixels of the result per pixel of the picture, along a side.
+        tile: side in pixels of what the network is given, overlap included. Where memory does not
+            suffice, it is halved, as often as need be.
+        overlap: pixels on each side of a tile that are only there for the network to see.
+        out: the array to fill, [..., H * scale, W * scale], which may be memory-mapped. Integers
+            get rounded values. By default, one of the type that `run` returns.
+        multiple: the network takes sides that are multiples of this only.
+        progress: is called with the number of tiles done and of all tiles.
+
+    Raises:
+        UserError: the tile is too small for its overlap, or memory does not suffice for the
+            smallest.
+        ValueError: the picture is empty, `run` returns another size than `scale` says, or `out`
+            has another shape.
+    """
+    height, width = picture.shape[-2:]
+
+    def process(part: Tile) -> None:
+        nonlocal out
+        result = as_array(run(np.ascontiguousarray(part.cut(picture))))
+        expected = tuple(side * scale for side in part.shape)
+        if result.shape[-2:] != expected:
+            raise ValueError(
+                f"a tile of {part.shape} became {result.shape[-2:]}, expected {expected} at scale "
+                f"{scale}"
+            )
+        if out is None:
+            out = np.empty((*result.shape[:-2], height * scale, width * scale), result.dtype)
+        if out.shape != (*result.shape[:-2], height * scale, width * scale):
+            raise ValueError(
+                f"out has the shape {list(out.shape)}, the result's is "
+                f"{[*result.shape[:-2], height * scale, width * scale]}"
+            )
+        kept = part.inner(result, scale)
+        if np.issubdtype(out.dtype, np.integer):
+            limits = np.iinfo(out.dtype)
+            kept = np.rint(kept).clip(limits.min, limits.max)
+        out[(..., *part.place(scale))] = kept
+
+    walk(process, (height, width), tile, overlap, multiple=multiple, progress=progress)
+    return typing.cast(np.ndarray, out)
+
+
+def walk(
+    process: Callable[[Tile], None],
+    size: tuple[int, int],
+    tile: int,
+    overlap: int,
+    *,
+    multiple: int = 1,
+    progress: Progress | None = None,
+) -> int:
+    """Call `process` with each tile of a picture, row by row, and return the tile's final side.
+
+    All tiles have one shape: those at the borders see more of the inside. Where memory does not
+    suffice for a tile, its row is begun again with tiles of half the side.
+
+    Args:
+        process: runs the network on a tile and keeps the result.
+        size: height and width of the picture.
+        tile: see `run_tiled`.
+        overlap: see `run_tiled`.
+        multiple: see `run_tiled`.
+        progress: see `run_tiled`.
+
+    Raises:
+        UserError: see `run_tiled`.
+    """
+    if min(size) < 1:
+        raise ValueError(f"a picture of {size[1]} x {size[0]} pixels has no tiles")
+    tile, overlap = _rounded(tile, overlap, multiple)
+    begin, done = 0, 0
+    while True:
+        rows = list(_rows(begin, size, tile, overlap, multiple))
+        total = done + sum(map(len, rows))
+        if progress is not None:
+            progress(done, total)
+        try:
+            for row in rows:
+                before = done
+                for part in row:
+                    process(part)
+                    done += 1
+                    if progress is not None:
+                        progress(done, total)
+                begin = row[0].inner_rows.stop
+            return tile
+        # Backends have exceptions of their own for this.
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            # No tile is larger than the picture; halving what is would change nothing.
+            used = max(rows[0][0].shape)
+            smaller = _rounded_up(max(used // 2, 1), multiple)
+            if smaller >= used or smaller <= 2 * overlap:
+                raise UserError(
+                    f"memory does not suffice for a tile of {used} x {used} pixels, and smaller "
+                    f"ones leave nothing beside their overlap of {overlap}: close other programs"
+                ) from error
+            _LOG.warning(
+                "memory does not suffice for tiles of %d x %d pixels, going on with %d x %d",
+                used,
+                used,
+                smaller,
+                smaller,
+            )
+            tile, done = smaller, before
+
+
+def count_tiles(size: tuple[int, int], tile: int, overlap: int, multiple: int = 1) -> int:
+    """Return the number of tiles that `walk` makes of a picture.
+
+    Raises:
+        UserError: the tile is too small for its overlap.
+    """
+    return sum(map(len, _rows(0, size, *_rounded(tile, overlap, multiple), multiple)))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception says that there is not enough memory, on the CPU or a GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return any(phrase in text for phrase in _NO_MEMORY)
+
+
+def _rounded(tile: int, overlap: int, multiple: int) -> tuple[int, int]:
+    if overlap < 0 or tile < 1:
+        raise UserError(f"tile is {tile} and overlap {overlap}, expected at least 1 and 0 pixels")
+    overlap = _rounded_up(overlap, multiple)
+    if tile <= 2 * overlap:
+        raise UserError(
+            f"a tile of {tile} pixels leaves nothing beside its overlap of {overlap} on each side: "
+            f"choose at least {3 * overlap}"
+        )
+    return _rounded_up(tile, multiple), overlap
+
+
+def _rounded_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _rows(
+    begin: int, size: tuple[int, int], tile: int, overlap: int, multiple: int
+) -> Iterator[list[Tile]]:
+    columns = list(_spans(0, size[1], tile, overlap, multiple))
+    for window, inner in _spans(begin, size[0], tile, overlap, multiple):
+        yield [Tile(window, across, inner, kept) for across, kept in columns]
+
+
+def _spans(
+    begin: int, length: int, tile: int, overlap: int, multiple: int
+) -> Iterator[tuple[slice, slice]]:
+    """Yield windows of one size and what each is for, which together are `begin` to `length`."""
+    low = max(0, begin - overlap) // multiple * multiple
+    high = _rounded_up(length, multiple)
+    if high - tile < low:
+        # A rest that is shorter than a tile sees more of what is done already.
+        low = max(0, high - tile)
+    whole, step = high - low, tile - 2 * overlap
+    count = 1 if whole <= tile else -(-(whole - 2 * overlap) // step)
+    side = min(tile, whole)
+    # Evenly spread, so that what tiles share is shared by all of them.
+    starts = [
+        low + (whole - side) // multiple * i // max(1, count - 1) * multiple for i in range(count)
+    ]
+    cuts = [(a + side + b) // 2 // multiple * multiple for a, b in itertools.pairwise(starts)]
+    for start, first, last in zip(starts, [begin, *cuts], [*cuts, length], strict=True):
+        yield slice(start, start + side), slice(first, last)
+
+
+def _shifted(part: slice, start: int, scale: int) -> slice:
+    return slice((part.start - start) * scale, (part.stop - start) * scale)
