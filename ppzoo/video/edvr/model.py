@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How EDVR is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import paddle
+
+from ppzoo.config.schema import plain
+from ppzoo.errors import ConfigError, DataError
+from ppzoo.model import Batch, Criterion, Generator, Logs, Model
+from ppzoo.registry import MODELS
+
+
+@MODELS.register()
+class EDVRModel(Model):
+    """A generator that makes one frame of several, and how far it is from the true one.
+
+    A batch holds `lq`, frames [N, T, C, h, w] in [0, 1], and `gt`, the true middle frame
+    [N, 1, C, H, W] or [N, C, H, W].
+
+    Args:
+        generator: maps frames [N, T, C, h, w] to the middle one, [N, C, H, W].
+        tsa_iter: iterations at the beginning in which only the fusion (`TSAModule`) learns; for
+            networks whose other weights come from a training without it. 0 or False for none.
+        pixel_criterion: distance of the output to the true frame; the paper's is
+            `CharbonnierLoss`.
+        to_static: accepted for PaddleGAN's configs; training runs eagerly.
+        image_shape: accepted for PaddleGAN's configs.
+    """
+
+    NETS = ("generator",)
+    OPTIMIZERS = ("optim",)
+
+    def __init__(
+        self,
+        generator: Generator,
+        tsa_iter: int | bool = 0,
+        pixel_criterion: Criterion | None = None,
+        to_static: bool = False,
+        image_shape: list[int] | None = None,
+    ) -> None:
+        super().__init__()
+        if tsa_iter < 0:
+            raise ValueError(f"tsa_iter is {tsa_iter}, expected at least 0")
+        self.nets["generator"] = generator
+        self.tsa_iter = int(tsa_iter)
+        self.pixel_criterion = pixel_criterion
+
+    def setup_optimizers(self, specs: Mapping[str, tuple[Any, Sequence[str] | None]]) -> None:
+        """Build the optimizers, as `Model.setup_optimizers` does."""
+        if self.tsa_iter:
+            # An optimizer that updates all weights in one call keeps to those of its first call.
+            specs = {name: (_one_by_one(spec), nets) for name, (spec, nets) in specs.items()}
+        super().setup_optimizers(specs)
+
+    def train_step(self, batch: Batch) -> Logs:
+        """Update the generator, or its fusion alone in the first `tsa_iter` iterations."""
+        frames, target = _frames_of(batch), _target_of(batch)
+        if target is None:
+            raise DataError("the training set has no gt: EDVR learns from true frames")
+        waiting = self._all_but_fusion() if self.iteration < self.tsa_iter else []
+        for parameter in waiting:
+            parameter.stop_gradient = True
+        try:
+            return self.update("optim", self.loss, frames, target)
+        finally:
+            for parameter in waiting:
+                parameter.stop_gradient = False
+
+    def loss(self, frames: paddle.Tensor, target: paddle.Tensor) -> tuple[paddle.Tensor, Logs]:
+        """Return the distance of what the generator makes of `frames` to the true frame."""
+        if self.pixel_criterion is None:
+            raise ConfigError(
+                "model.pixel_criterion is missing: name the loss to train with, CharbonnierLoss"
+            )
+        output = self.nets.generator(frames)
+        if output.shape != target.shape:
+            raise ConfigError(
+                f"model.generator makes frames of shape {list(output.shape[1:])} and gt has "
+                f"{list(target.shape[1:])}: make the dataset's scale the network's"
+            )
+        loss = self.pixel_criterion(output, target)
+        return loss, {"loss_pixel": loss}
+
+    def eval_step(self, batch: Batch) -> dict[str, paddle.Tensor]:
+        """Return `output`, `gt` and the middle frame `lq`, in [0, 1].
+
+        And `still`, what the generator makes of the middle frame alone, shown as often as it takes
+        frames: what `output` is better than `still` in comes of looking at other frames.
+        """
+        frames, target = _frames_of(batch), _target_of(batch)
+        generator = self.nets.generator
+        middle = frames[:, frames.shape[1] // 2]
+        copies = paddle.stack([middle] * frames.shape[1], axis=1)
+        with self.evaluating():
+            outputs = {"output": generator(frames), "lq": middle, "still": generator(copies)}
+        return outputs if target is None else outputs | {"gt": target}
+
+    def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
+        """Return the middle frame, what the generator makes of all, and the true one."""
+        outputs = self.eval_step(batch)
+        return {name: outputs[name] * 2 - 1 for name in ("lq", "output", "gt") if name in outputs}
+
+    def _all_but_fusion(self) -> list[Any]:
+        return [
+            parameter
+            for name, parameter in self.nets.generator.named_parameters()
+            if "TSAModule" not in name and not parameter.stop_gradient
+        ]
+
+
+def _frames_of(batch: Batch) -> paddle.Tensor:
+    frames = batch["lq"]
+    if frames.ndim != 5:
+        raise DataError(f"lq is {list(frames.shape)}, expected frames [N, T, C, H, W]")
+    return frames
+
+
+def _target_of(batch: Batch) -> paddle.Tensor | None:
+    target = batch.get("gt")
+    return target[:, 0] if target is not None and target.ndim == 5 else target
+
+
+def _one_by_one(spec: Any) -> dict[str, Any]:
+    """Return an optimizer's component, told to update each weight by itself."""
+    component = plain(spec)
+    has_choice = component["name"] in ("Adam", "Momentum")
+    return component | ({"use_multi_tensor": False} if has_choice else {})
