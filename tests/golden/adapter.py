@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import paddle
 
@@ -20,10 +23,12 @@ from ppzoo import registry
 from ppzoo.gan.adversarial import AdversarialModel
 from ppzoo.gan.gan import GANModel
 from ppzoo.losses.gan import GradientPenalty
+from ppzoo.losses.perceptual import PerceptualLoss
 from ppzoo.model import Model
 from ppzoo.nn import random
 from ppzoo.nn.norm import SpectralNorm
 from ppzoo.translation.pix2pix import Pix2PixModel
+from ppzoo.weights import manifest, write_pdparams
 
 _ROW = re.compile(r"^\| `([a-z-]+)` \|", re.MULTILINE)
 DEVIATIONS = frozenset(_ROW.findall(Path(__file__).with_name("DEVIATIONS.md").read_text("utf-8")))
@@ -40,6 +45,8 @@ MODULES = {
     "InceptionV3": "ppzoo.networks.inception",
     "S3FD": "ppzoo.faces.sfd",
 }
+# Weights that networks start from, and the official files that hold them.
+PRETRAINED = {"lpips_lin": "lpips_lin_vgg", "vgg16": "lpips_vgg16", "vgg19": "vgg19"}
 # Functions that the cases name otherwise than ppzoo does, or that stand elsewhere than one expects.
 HELPERS = {
     "FirstOrderTransform": ("ppzoo.motion.warp", "RandomWarp"),
@@ -65,6 +72,7 @@ def build_network(registry_name: str, name: str, kwargs: dict[str, Any]) -> padd
 def build_criterion(name: str, kwargs: dict[str, Any]) -> Callable[..., Any]:
     """Build a loss by its registered name."""
     criterion = registry.build(registry.CRITERIONS, {"name": name, **kwargs})
+    _prepare(criterion)
     if isinstance(criterion, GradientPenalty) and "penalty-over-channels" in DEVIATIONS:
         return lambda net, real, fake: _channel_penalty(net, real, fake) * criterion.loss_weight
     return criterion
@@ -100,6 +108,7 @@ def build_preprocess(stages: list[dict[str, Any]]) -> Callable[[dict], dict]:
 def build_model(cfg: Mapping[str, Any]) -> Model:
     """Build a model from the `model` section of a config, with PaddleGAN's deviations."""
     model = registry.build(registry.MODELS, cfg)
+    _prepare(*vars(model).values())
     model.train()
     _restore_networks_and_losses(model)
     if isinstance(model, AdversarialModel):
@@ -140,15 +149,29 @@ def helper(name: str) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def pretrained(weights: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
-    """Use `weights` instead of downloads; no family so far needs any."""
-    if weights:
-        raise LookupError(f"no family so far uses the pretrained weights {sorted(weights)}")
-    yield
+    """Use `weights` instead of downloads: as files, where downloads would be kept.
+
+    Args:
+        weights: arrays by parameter, by the tags of PRETRAINED.
+    """
+    with tempfile.TemporaryDirectory() as home, mock.patch.dict(os.environ, PPZOO_HOME=home):
+        for tag, arrays in weights.items():
+            path = manifest.cached_path(PRETRAINED[tag])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_pdparams(path, dict(arrays))
+        yield
 
 
 def noise(source: Any) -> contextlib.AbstractContextManager[None]:
     """Take every random draw from `source`."""
     return random.source(source)
+
+
+def _prepare(*criterions: Any) -> None:
+    # Pretrained weights are there while a model is built, and no longer at its first step.
+    for criterion in criterions:
+        if isinstance(criterion, PerceptualLoss):
+            criterion.prepare()
 
 
 def _channel_penalty(net: Callable, real: paddle.Tensor, fake: paddle.Tensor) -> paddle.Tensor:

@@ -186,7 +186,11 @@ def run(
         "train": _run_training,
     }[kind]
     options = {} if rounding is None else {"rounding": rounding}
-    with adapter.noise(Noise(case.spec["seed"])):
+    pretrained = {
+        tag: weights(part["state"], part["seed"])
+        for tag, part in (case.spec.get("pretrained") or {}).items()
+    }
+    with adapter.pretrained(pretrained), adapter.noise(Noise(case.spec["seed"])):
         return runner(case, adapter, **options)
 
 
@@ -248,7 +252,8 @@ def _run_calls(case: Case, adapter: Any) -> tuple[Results, list[str]]:
             returned = {key: returned[key] for key in call["keep"]}
         results |= flat(returned, f"/call{number}")
         if "grad_of" in call:
-            returned.sum().backward()
+            tensors = returned if isinstance(returned, tuple) else (returned,)
+            sum(tensor.sum() for tensor in tensors if tensor is not None).backward()
             for i in call["grad_of"]:
                 results[f"/call{number}/grad_a{i}"] = args[i].grad.numpy()
     return results, []
