@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ppzoo.data import bicubic, resize_bicubic
+from ppzoo.media import bicubic
+from ppzoo.media.bicubic import resize_bicubic
 
 NOISE = np.random.RandomState(0).randint(0, 256, (37, 50, 3)).astype(np.uint8)
 # As computed when the function was found equal to MATLAB in all two million numbers of pictures of
