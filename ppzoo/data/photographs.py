@@ -23,7 +23,7 @@ from ppzoo.errors import ConfigError, DataError
 from ppzoo.media.image import read_image
 from ppzoo.registry import DATASETS
 
-# package and file; all are colour photographs of at least 300 pixels a side
+# package and file; those that SPLIT names are in colour and have at least 300 pixels a side
 PHOTOGRAPHS = {
     "astronaut": ("skimage", "data/astronaut.png"),
     "coffee": ("skimage", "data/coffee.png"),
@@ -32,6 +32,17 @@ PHOTOGRAPHS = {
     "china": ("sklearn", "datasets/images/china.jpg"),
     "chelsea": ("skimage", "data/chelsea.png"),
     "flower": ("sklearn", "datasets/images/flower.jpg"),
+    "brick": ("skimage", "data/brick.png"),
+    "camera": ("skimage", "data/camera.png"),
+    "coins": ("skimage", "data/coins.png"),
+    "grass": ("skimage", "data/grass.png"),
+    "gravel": ("skimage", "data/gravel.png"),
+    "hubble": ("skimage", "data/hubble_deep_field.jpg"),
+    "ihc": ("skimage", "data/ihc.png"),
+    "moon": ("skimage", "data/moon.png"),
+    "page": ("skimage", "data/page.png"),
+    "retina": ("skimage", "data/retina.jpg"),
+    "text": ("skimage", "data/text.png"),
 }
 SPLIT = {
     "train": ("astronaut", "coffee", "motorcycle", "rocket", "china"),
