@@ -41,9 +41,7 @@ class BaseSRModel(SuperResolutionModel):
         to_static: bool = False,
         image_shape: list[int] | None = None,
     ) -> None:
-        super().__init__(
-            init_by_fan_in(generator) if use_init_weight else generator, pixel_criterion
-        )
+        super().__init__(generator, pixel_criterion, use_init_weight)
 
 
 @MODELS.register()
