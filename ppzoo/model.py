@@ -135,12 +135,20 @@ class Model:
             parameters = [
                 parameter
                 for net_name in net_names or self.nets
-                for parameter in self.nets[net_name].parameters()
+                for parameter in self.parameters_of(net_name)
             ]
             self.trained_parameters[name] = parameters
             self.optimizers[name] = build(
                 OPTIMIZERS, spec, learning_rate=self.lr_schedulers["lr"], parameters=parameters
             )
+
+    def parameters_of(self, net_name: str) -> list[paddle.Tensor]:
+        """Return a network's parameters in the order in which its optimizer gets them.
+
+        Those that are the first to learn must come first: an optimizer that goes on from a
+        checkpoint looks for the state of each parameter until it has found all that there is.
+        """
+        return self.nets[net_name].parameters()
 
     def setup_precision(self, precision: Precision) -> None:
         """Switch mixed precision on; call it after the optimizers are built."""

@@ -56,12 +56,22 @@ class EDVRModel(Model):
             specs = {name: (_one_by_one(spec), nets) for name, (spec, nets) in specs.items()}
         super().setup_optimizers(specs)
 
+    def parameters_of(self, net_name: str) -> list[paddle.Tensor]:
+        """Return a network's parameters, those of the fusion first."""
+        named = self.nets[net_name].named_parameters()
+        return [
+            parameter for _, parameter in sorted(named, key=lambda item: not _is_fusion(item[0]))
+        ]
+
     def train_step(self, batch: Batch) -> Logs:
         """Update the generator, or its fusion alone in the first `tsa_iter` iterations."""
         frames, target = _frames_of(batch), _target_of(batch)
         if target is None:
             raise DataError("the training set has no gt: EDVR learns from true frames")
-        waiting = self._all_but_fusion() if self.iteration < self.tsa_iter else []
+        waiting = []
+        if self.iteration < self.tsa_iter:
+            named = self.nets.generator.named_parameters()
+            waiting = [p for name, p in named if not (_is_fusion(name) or p.stop_gradient)]
         for parameter in waiting:
             parameter.stop_gradient = True
         try:
@@ -104,12 +114,9 @@ class EDVRModel(Model):
         outputs = self.eval_step(batch)
         return {name: outputs[name] * 2 - 1 for name in ("lq", "output", "gt") if name in outputs}
 
-    def _all_but_fusion(self) -> list[Any]:
-        return [
-            parameter
-            for name, parameter in self.nets.generator.named_parameters()
-            if "TSAModule" not in name and not parameter.stop_gradient
-        ]
+
+def _is_fusion(name: str) -> bool:
+    return "TSAModule" in name
 
 
 def _frames_of(batch: Batch) -> paddle.Tensor:
