@@ -106,7 +106,7 @@ class PairedMetric(Metric):
         Raises:
             ValueError: numbers or shapes that differ, or do not fit `input_order`.
         """
-        results, truths = _as_list(preds), _as_list(gts)
+        results, truths = as_pictures(preds), as_pictures(gts)
         if len(results) != len(truths):
             raise ValueError(f"{len(results)} pictures cannot be compared with {len(truths)}")
         figures = [self.compare(*pair) for pair in zip(results, truths, strict=True)]
@@ -135,7 +135,8 @@ class PairedMetric(Metric):
         self._count = sum(int(state["count"]) for state in states)
 
 
-def _as_list(pictures: Any) -> list[Any]:
+def as_pictures(pictures: Any) -> list[Any]:
+    """Return a picture, a list of pictures, or a batch with one more axis in front, as a list."""
     if isinstance(pictures, (list, tuple)):
         return list(pictures)
     array = as_array(pictures)
