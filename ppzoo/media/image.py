@@ -11,14 +11,16 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ppzoo.atomic import atomic_write
 from ppzoo.errors import DataError, UserError
+
+T = TypeVar("T")
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _JPEG_QUALITY = 95
@@ -234,7 +236,23 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         DataError: the file is missing, unreadable, truncated, damaged or not a picture; names it.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
+
+    return decode(path, lambda image, _: _as_rgb(ImageOps.exif_transpose(image)))
+
+
+def decode(path: str | os.PathLike[str], convert: Callable[[Any, bytes], T]) -> T:
+    """Open a picture file by Pillow and return what `convert` makes of it.
+
+    Args:
+        path: the file.
+        convert: takes the Pillow image, not decoded yet, and the file's bytes.
+
+    Raises:
+        DataError: the file is missing, unreadable, truncated, damaged, too large or not a picture;
+            names it.
+    """
+    from PIL import Image, UnidentifiedImageError
 
     try:
         data = Path(path).read_bytes()
@@ -246,16 +264,17 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         ) from error
     try:
         with Image.open(io.BytesIO(data)) as image:
-            array = _as_rgb(ImageOps.exif_transpose(image))
+            return convert(image, data)
     except UnidentifiedImageError:
         raise DataError(
             f"{os.fspath(path)} is not an image file (or is damaged from its first bytes on)"
         ) from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"the image file {os.fspath(path)} is too large: {error}") from error
     # Pillow's decoders answer damaged bytes with a dozen kinds of exceptions (struct.error,
     # SyntaxError, ZeroDivisionError, ...), all of which mean the same to the user.
     except Exception as error:
         raise DataError(f"the image file {os.fspath(path)} is damaged: {error}") from error
-    return array
 
 
 def load_image(image: Any) -> np.ndarray:

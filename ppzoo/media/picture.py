@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures that are to be enlarged, with all that a file holds beside its colours.
+
+What survives from file to file: transparency, grey, 16 bits per value, EXIF (the camera's
+orientation is applied and the tag reset, sizes are updated), the ICC profile, whose own numbers are
+computed with, and dots per inch. What does not: a palette becomes colours, CMYK becomes sRGB by its
+profile, of several pages the first is taken, embedded previews are dropped, grey with transparency
+of 16 bits becomes colours, and TIFF files of 16 bits keep the EXIF tags that describe the picture,
+not those of the exposure and the place.
+
+Pillow reads and writes 8 bits, as it has 16 for grey only; OpenCV and tifffile do 16. Large
+results are held once: Pillow's own 4 bytes per coloured pixel, or a NumPy array for 16 bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from ppzoo.atomic import atomic_write
+from ppzoo.errors import DataError, UserError
+from ppzoo.media.image import decode
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+# What each format can take along one side, in pixels.
+_LONGEST = {"JPEG": 65500, "WEBP": 16383}
+_SAVE: Mapping[str, Mapping[str, Any]] = {
+    "PNG": {},
+    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+    "WEBP": {"lossless": True, "exact": True},
+    # Uncompressed: libtiff, which would compress, takes no tags of the exposure from Pillow.
+    "TIFF": {},
+}
+_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
+# Of a TIFF's own tags, those that describe the picture and not how it is stored.
+_DESCRIPTIVE = {
+    0x010D,  # document name
+    0x010E,  # description
+    0x010F,  # make
+    0x0110,  # model
+    0x0131,  # software
+    0x0132,  # time
+    0x013B,  # artist
+    0x013C,  # host computer
+    0x8298,  # copyright
+}
+_JPEG_SEGMENT = 65533  # bytes that EXIF can have there
+_INCH = 0.0254  # metres
+_MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
+_DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_STRIP = 256  # rows that are converted at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What a picture file holds beside its samples.
+
+    Args:
+        exif: tags, without orientation (it is applied) and without those of another size.
+        icc_profile: of the samples' colour space, as it is embedded.
+        dpi: dots per inch, across and down.
+    """
+
+    exif: bytes | None = None
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture as it is in its file, upright.
+
+    Args:
+        samples: uint8 or uint16 [H, W, C], grey (C = 1) or RGB (C = 3), in the numbers of the
+            file's own profile.
+        alpha: [H, W] of the same type, 0 where transparent; None for opaque pictures.
+        extras: what else the file holds.
+    """
+
+    samples: np.ndarray
+    alpha: np.ndarray | None = None
+    extras: Extras = dataclasses.field(default_factory=Extras)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return height and width in pixels."""
+        return self.samples.shape[:2]
+
+    @property
+    def white(self) -> int:
+        """Return the largest value that a sample can have: 255 or 65535."""
+        return int(np.iinfo(self.samples.dtype).max)
+
+    def without_fringes(self) -> Picture:
+        """Return the picture with the nearest visible colours in its fully transparent parts.
+
+        Files have any colour there, mostly black, which a network would draw into what is visible.
+        """
+        import cv2
+
+        if self.alpha is None or not (self.alpha == 0).any() or not self.alpha.any():
+            return self
+        hidden = (self.alpha == 0).astype(np.uint8)
+        _, labels = cv2.distanceTransformWithLabels(
+            hidden, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        # Each visible pixel has a label of its own, which its transparent neighbours share.
+        visible = hidden == 0
+        colours = np.zeros((int(labels.max()) + 1, self.samples.shape[2]), self.samples.dtype)
+        colours[labels[visible]] = self.samples[visible]
+        return dataclasses.replace(self, samples=colours[labels])
+
+
+class Canvas:
+    """A large picture that is filled part by part, then written.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        like: the picture that it is made from, which decides on grey or colours, alpha, 8 or 16
+            bits, and what is written beside the samples.
+    """
+
+    def __init__(self, height: int, width: int, like: Picture) -> None:
+        self.size = height, width
+        self.extras = like.extras
+        self.channels = like.samples.shape[2]
+        self.has_alpha = like.alpha is not None
+        self.dtype = like.samples.dtype
+        self._image: Image.Image | None = None
+        self._array: np.ndarray | None = None
+        if self.dtype == np.uint8:
+            from PIL import Image
+
+            self._image = Image.new(_MODES[self.channels, self.has_alpha], (width, height))
+        else:
+            self._array = np.zeros((height, width, self.channels + self.has_alpha), self.dtype)
+
+    def put(self, rows: slice, columns: slice, part: np.ndarray) -> None:
+        """Fill a part of the picture.
+
+        Args:
+            rows: where, with start and stop.
+            columns: where, with start and stop.
+            part: [h, w, C] in the picture's type, with alpha as its last channel if it has one.
+
+        Raises:
+            ValueError: another type or shape.
+        """
+        shape = rows.stop - rows.start, columns.stop - columns.start, self.channels + self.has_alpha
+        if part.dtype != self.dtype or part.shape != shape:
+            raise ValueError(
+                f"expected {self.dtype} {list(shape)}, got {part.dtype} {list(part.shape)}"
+            )
+        if self._image is None:
+            self._array[rows, columns] = part
+            return
+        from PIL import Image
+
+        part = np.ascontiguousarray(part[..., 0] if part.shape[2] == 1 else part)
+        self._image.paste(Image.fromarray(part), (columns.start, rows.start))
+
+    def image(self) -> Image.Image:
+        """Return the picture for Pillow: as it is, or of 16 bits the upper 8.
+
+        Pillow has no colours of 16 bits. The ICC profile, EXIF and dots per inch are in its `info`.
+        """
+        from PIL import Image
+
+        image = self._image
+        if image is None:
+            height, width = self.size
+            image = Image.new(_MODES[self.channels, self.has_alpha], (width, height))
+            for top in range(0, height, _STRIP):
+                strip = np.rint(self._array[top : top + _STRIP] / np.float32(257)).astype(np.uint8)
+                strip = np.ascontiguousarray(strip[..., 0] if strip.shape[2] == 1 else strip)
+                image.paste(Image.fromarray(strip), (0, top))
+        known = {key: value for key, value in vars(self.extras).items() if value is not None}
+        image.info.update(known)
+        return image
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture whole or not at all, in the format that the name ends in.
+
+        PNG, WebP and TIFF are lossless, JPEG has quality 95 without chroma subsampling. JPEG and
+        WebP hold the upper 8 of 16 bits.
+
+        Args:
+            path: ends in a suffix of `FORMATS`; missing folders are made.
+
+        Raises:
+            UserError: see `check_writable`, or the file cannot be written.
+        """
+        kind = check_writable(path, self.size, self.has_alpha)
+        if self._array is not None and kind in ("PNG", "TIFF"):
+            array = self._array
+            if array.shape[2] == 2:
+                # OpenCV and Pillow know grey with transparency in 8 bits only.
+                array = array[..., [0, 0, 0, 1]]
+            write = _write_deep_png if kind == "PNG" else _write_deep_tiff
+            with tempfile.TemporaryDirectory(prefix="ppzoo-") as folder, atomic_write(path) as file:
+                write(file, array, self.extras, Path(folder) / f"samples.{kind.lower()}")
+            return
+        given = {key: value for key, value in vars(self.extras).items() if value is not None}
+        if kind == "JPEG" and len(given.get("exif", b"")) > _JPEG_SEGMENT:
+            del given["exif"]
+        with atomic_write(path) as file:
+            self.image().save(file, format=kind, **_SAVE[kind], **given)
+
+
+def check_writable(
+    path: str | os.PathLike[str], size: tuple[int, int], has_alpha: bool = False
+) -> str:
+    """Return the format that a file's name ends in, if it can hold a picture.
+
+    Args:
+        path: the file's name.
+        size: height and width of the picture.
+        has_alpha: whether it has transparency.
+
+    Raises:
+        UserError: another suffix, or the format has no transparency or is too small.
+    """
+    kind = FORMATS.get(Path(path).suffix.lower())
+    if kind is None:
+        raise UserError(
+            f"cannot write {os.fspath(path)}: the name must end in {', '.join(FORMATS)}"
+        )
+    if has_alpha and kind == "JPEG":
+        raise UserError(
+            f"cannot write {os.fspath(path)}: JPEG has no transparency, and the picture has; "
+            "choose a name that ends in .png"
+        )
+    longest = _LONGEST.get(kind)
+    if longest is not None and max(size) > longest:
+        raise UserError(
+            f"cannot write {os.fspath(path)}: the result has {size[1]} x {size[0]} pixels, {kind} "
+            f"takes {longest} a side at most; choose a name that ends in .png"
+        )
+    return kind
+
+
+def read_picture(path: str | os.PathLike[str]) -> Picture:
+    """Read a picture file with all that it holds.
+
+    Raises:
+        DataError: the file is missing, unreadable, truncated, damaged or not a picture; names it.
+    """
+    return decode(path, _picture)
+
+
+def as_picture(image: Any) -> Picture:
+    """Return a picture that is given in any common way.
+
+    Args:
+        image: a path, a Pillow image, or an array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of
+            uint8 or uint16, RGB, with alpha last.
+
+    Raises:
+        DataError: the file cannot be read (names it), or it is something else.
+    """
+    from PIL import Image
+
+    if isinstance(image, (str, os.PathLike)):
+        return read_picture(image)
+    if isinstance(image, Image.Image):
+        try:
+            return _picture(image, b"")
+        # As with files: this one may be decoded only now.
+        except Exception as error:
+            raise DataError(f"the picture cannot be used: {error}") from error
+    array = np.asarray(image)
+    is_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
+    if array.dtype not in (np.uint8, np.uint16) or not is_shape or array.size == 0:
+        raise DataError(
+            "expected a path, a Pillow image or an array [H, W, 3] of uint8 or uint16, got "
+            f"{type(image).__name__} {array.dtype} with the shape {list(array.shape)}"
+        )
+    return Picture(*_split(array))
+
+
+def _picture(image: Image.Image, data: bytes) -> Picture:
+    """Return what a Pillow image holds; `data` is its file, which it may hold more of."""
+    exif = image.getexif()
+    # Pillow and OpenCV turn a TIFF by themselves when they decode it.
+    orientation = 1 if image.format == "TIFF" else exif.get(_ORIENTATION, 1)
+    profile, dpi = image.info.get("icc_profile"), image.info.get("dpi")
+    # Also where OpenCV decodes: it answers a truncated file by grey.
+    image.load()
+    deep = _deep_samples(image, data)
+    if deep is None:
+        image, profile = _in_known_mode(image, profile)
+        deep = np.array(image)
+        if image.mode in _DEEP_GREY:
+            deep = deep.astype(np.int64).clip(0, 65535).astype(np.uint16)
+        elif image.mode == "LA":
+            return _upright(Picture(deep[..., :1], deep[..., 1]), orientation, exif, profile, dpi)
+    return _upright(Picture(*_split(deep)), orientation, exif, profile, dpi)
+
+
+def _split(array: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    if array.ndim == 2:
+        array = array[..., np.newaxis]
+    if array.shape[2] == 4:
+        return np.ascontiguousarray(array[..., :3]), np.ascontiguousarray(array[..., 3])
+    return np.ascontiguousarray(array), None
+
+
+def _upright(
+    picture: Picture,
+    orientation: int,
+    exif: Image.Exif,
+    profile: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> Picture:
+    samples, alpha = (
+        None if array is None else np.ascontiguousarray(_turned(array, orientation))
+        for array in (picture.samples, picture.alpha)
+    )
+    if dpi is not None:
+        # Of a file of PNG's, in dots per metre, these are no round numbers.
+        dpi = float(dpi[0]), float(dpi[1])
+        if orientation >= 5:
+            dpi = dpi[::-1]
+    return Picture(samples, alpha, Extras(_clean(exif), profile or None, dpi))
+
+
+def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Return an array [H, W, ...] as EXIF says that it is to be seen."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def _clean(exif: Image.Exif) -> bytes | None:
+    """Return the tags that also hold for an enlarged, upright picture."""
+    from PIL import Image
+
+    is_tiff = 0x0111 in exif or 0x0144 in exif  # where strips or tiles are
+    kept = Image.Exif()
+    for tag, value in exif.items():
+        is_stored = tag in (_EXIF_IFD, _GPS_IFD, _ORIENTATION, *_WIDTHS, *_HEIGHTS)
+        if not is_stored and (not is_tiff or tag in _DESCRIPTIVE) and _is_writable(tag, value):
+            kept[tag] = value
+    for folder in (_EXIF_IFD, _GPS_IFD):
+        inside = {
+            tag: value
+            for tag, value in exif.get_ifd(folder).items()
+            if tag not in (*_WIDTHS, *_HEIGHTS) and _is_writable(folder, {tag: value})
+        }
+        if inside:
+            kept[folder] = inside
+    return kept.tobytes() if kept else None
+
+
+def _is_writable(tag: int, value: Any) -> bool:
+    """Tell whether Pillow can write a tag: cameras use types that it only reads."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[tag] = value
+    try:
+        exif.tobytes()
+    # Whatever the encoder makes of a strange value.
+    except Exception:
+        return False
+    return True
+
+
+def _deep_samples(image: Image.Image, data: bytes) -> np.ndarray | None:
+    """Return uint16 samples [H, W] or [H, W, C], RGB, of what Pillow cuts to 8 bits, else None."""
+    is_png = image.format == "PNG" and data[24:25] == b"\x10"  # bits per sample, in IHDR
+    is_tiff = image.format == "TIFF" and set(image.tag_v2.get(258, ())) == {16}
+    if not (is_png or is_tiff) or image.mode not in ("L", "LA", "RGB", "RGBA", *_DEEP_GREY):
+        return None
+    import cv2
+
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != image.size[::-1]:
+        return None
+    if samples.ndim == 3:
+        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+        if len(image.getbands()) == 2:  # OpenCV makes colours of grey with transparency
+            samples = samples[..., [0, 3]]
+    return samples
+
+
+def _in_known_mode(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
+    """Return an image as L, LA, RGB, RGBA or grey of 16 bits, and the profile that holds for it."""
+    if image.mode in _DEEP_GREY:
+        return image, profile
+    if image.mode == "F":
+        raise ValueError("it holds floating-point samples, whose white level is unknown")
+    if image.mode == "CMYK":
+        return _from_cmyk(image, profile)
+    has_alpha = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+    if image.mode in ("1", "L", "LA", "La"):
+        mode = "LA" if has_alpha else "L"
+    else:
+        mode = "RGBA" if has_alpha else "RGB"
+    return image if image.mode == mode else image.convert(mode), profile
+
+
+def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bytes | None]:
+    """Return printing inks as colours of a screen, with the profile of those if they have one."""
+    from PIL import ImageCms
+
+    if profile is None:
+        return image.convert("RGB"), None
+    screen = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    try:
+        inks = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, inks, screen, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):  # a profile that is damaged, or for something else
+        return image.convert("RGB"), None
+    return converted, screen.tobytes()
+
+
+def _write_deep_png(file: BinaryIO, array: np.ndarray, extras: Extras, scratch: Path) -> None:
+    """Write uint16 [H, W, C], whose pixels OpenCV encodes and whose extras it knows nothing of."""
+    import cv2
+    from PIL.PngImagePlugin import putchunk
+
+    _exchange_red_and_blue(array)
+    try:
+        is_written = cv2.imwrite(str(scratch), array)
+    finally:
+        _exchange_red_and_blue(array)
+    if not is_written:
+        raise UserError(f"OpenCV cannot write {scratch}: free some space in that folder")
+    with scratch.open("rb") as samples:
+        # The signature and the first chunk, IHDR, which the others have to follow.
+        file.write(samples.read(8 + 25))
+        if extras.icc_profile:
+            putchunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(extras.icc_profile))
+        if extras.dpi:
+            dots = b"".join(round(dpi / _INCH).to_bytes(4, "big") for dpi in extras.dpi)
+            putchunk(file, b"pHYs", dots + b"\x01")
+        if extras.exif:
+            putchunk(file, b"eXIf", extras.exif.removeprefix(b"Exif\0\0"))
+        shutil.copyfileobj(samples, file)
+
+
+def _exchange_red_and_blue(array: np.ndarray) -> None:
+    """Change an array [H, W, C] to OpenCV's order of colours and back, in place: it is large."""
+    for top in range(0, array.shape[0] if array.shape[2] > 2 else 0, _STRIP):
+        strip = array[top : top + _STRIP]
+        strip[..., [0, 2]] = strip[..., [2, 0]]
+
+
+def _write_deep_tiff(file: BinaryIO, array: np.ndarray, extras: Extras, scratch: Path) -> None:
+    """Write uint16 [H, W, C] with the tags of `extras` that say what the picture is."""
+    import tifffile
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(extras.exif or b"")
+    texts = {tag: value for tag, value in exif.items() if isinstance(value, str)}
+    tifffile.imwrite(
+        scratch,
+        array[..., 0] if array.shape[2] == 1 else array,
+        photometric="rgb" if array.shape[2] > 2 else "minisblack",
+        planarconfig=None if array.shape[2] == 1 else "contig",
+        extrasamples=["unassalpha"] if array.shape[2] == 4 else None,
+        compression="zlib",
+        resolution=extras.dpi,
+        resolutionunit="INCH" if extras.dpi else None,
+        iccprofile=extras.icc_profile,
+        description=texts.get(0x010E),
+        software=texts.get(0x0131, False),
+        datetime=texts.get(0x0132),
+        metadata=None,
+        extratags=[
+            (tag, "s", None, texts[tag], True)
+            for tag in sorted(_DESCRIPTIVE - {0x010E, 0x0131, 0x0132})
+            if tag in texts
+        ],
+    )
+    with scratch.open("rb") as samples:
+        shutil.copyfileobj(samples, file)
