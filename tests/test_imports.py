@@ -42,6 +42,7 @@ FORBIDDEN = {
 }
 PRIVATE_PADDLE = {"base", "fluid", "core", "libpaddle"}
 HEAVY = {
+    "av",
     "cv2",
     "imageio",
     "matplotlib",

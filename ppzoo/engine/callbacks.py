@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import imageio.v3 as imageio
 import numpy as np
 import paddle
 from tqdm import tqdm
 
 from ppzoo.engine.checkpoint import DIVERGED
 from ppzoo.errors import TrainingError
-from ppzoo.media.image import image_grid, to_uint8_images, write_gif, write_image
+from ppzoo.media.image import image_grid, read_image, to_uint8_images, write_gif, write_image
 from ppzoo.model import Logs
 
 if TYPE_CHECKING:
@@ -315,6 +314,6 @@ def _film(paths: Sequence[Path]) -> Any:
     # A hundred frames tell the story of a run of any length.
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(100, len(paths))).astype(int))
     frames = [paths[i] for i in chosen]
-    yield from (imageio.imread(path) for path in frames)
+    yield from (read_image(path) for path in frames)
     # The end stays on the screen for a while before the film starts again.
-    yield from [imageio.imread(frames[-1])] * 12
+    yield from [read_image(frames[-1])] * 12
