@@ -94,6 +94,9 @@ SOURCES = {
     ),
 }
 
+# Datasets of video, see video_sources.py.
+_VIDEOS = ("reds", "vimeo90k")
+
 
 def fetch_dataset(
     name: str,
@@ -176,6 +179,8 @@ def how_to_get(folder: str | os.PathLike[str]) -> str:
             return f"; make it: ppzoo data prepare cartoon --photos DIR --out {place}"
         if place.name in SOURCES:
             return f"; get it: ppzoo data prepare {place.name} --out {place}"
+        if place.name.lower() in _VIDEOS:
+            return f"; get it: ppzoo data prepare {place.name.lower()} --out {place}"
     return ""
 
 
