@@ -60,10 +60,15 @@ HELPERS = {
     "sfd_nms": ("ppzoo.faces.boxes", "non_maximum_suppression"),
     "tensor2img": ("ppzoo.media.image", "tensor2img"),
 }
+# Networks that PaddleGAN builds with their weights, and what does so here.
+LOADED = {"LPIPS": ("ppzoo.metrics.lpips", "load_lpips")}
 
 
 def build_network(registry_name: str, name: str, kwargs: dict[str, Any]) -> paddle.nn.Layer:
     """Build a network by its registered name, or by its class's in MODULES."""
+    if name in LOADED:
+        module, function = LOADED[name]
+        return getattr(importlib.import_module(module), function)(**kwargs)
     if registry_name == "MODULES":
         return getattr(importlib.import_module(MODULES[name]), name)(**kwargs)
     return registry.build(REGISTRIES[registry_name], {"name": name, **kwargs})
