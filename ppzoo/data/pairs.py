@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -69,9 +69,9 @@ class PairedDataset(FileDataset):
             pairs, problems = match_folders(str(dataroot_a), str(dataroot_b))
             self.pairs = [{"A_path": str(a), "B_path": str(b)} for a, b in pairs]
         if problems and on_error != "skip":
-            raise DataError(_summary(problems) + "; set 'on_error: skip' to leave them out")
+            raise DataError(summary(problems) + "; set 'on_error: skip' to leave them out")
         if not self.pairs:
-            raise DataError(f"no picture has a partner: {_summary(problems)}")
+            raise DataError(f"no picture has a partner: {summary(problems)}")
         super().__init__([Path(next(iter(pair.values()))) for pair in self.pairs], on_error)
         self._unreported += problems
         self.preprocess = list(preprocess)
@@ -223,18 +223,10 @@ def match_folders(
         DataError: a folder without pictures, or two pictures in it differ in their suffix alone.
     """
     roots = [Path(folder).expanduser() for folder in (folder_a, folder_b)]
-    found = []
-    for root, option in zip(roots, options, strict=True):
-        by_name: dict[Path, Path] = {}
-        for path in find_images(root, option=option):
-            name = path.relative_to(root).with_suffix("")
-            if name in by_name:
-                raise DataError(
-                    f"{by_name[name]} and {path} have the same name, so it is not clear which of "
-                    "them has a partner in the other folder"
-                )
-            by_name[name] = path
-        found.append(by_name)
+    found = [
+        paths_by_name(find_images(root, option=option), root)
+        for root, option in zip(roots, options, strict=True)
+    ]
     pairs = [(path, found[1][name]) for name, path in found[0].items() if name in found[1]]
     problems = [
         f"{path} has no partner of this name in {other}"
@@ -243,6 +235,31 @@ def match_folders(
         if name not in partners
     ]
     return pairs, problems
+
+
+def paths_by_name(paths: Iterable[Path], root: Path) -> dict[Path, Path]:
+    """Return paths by what a partner in another folder has in common with them.
+
+    Args:
+        paths: files in `root` and its subfolders.
+        root: the folder.
+
+    Returns:
+        keys are the paths within the folder without suffix.
+
+    Raises:
+        DataError: two paths differ in their suffix alone.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        name = path.relative_to(root).with_suffix("")
+        if name in found:
+            raise DataError(
+                f"{found[name]} and {path} have the same name, so it is not clear which of them "
+                "has a partner in the other folder"
+            )
+        found[name] = path
+    return found
 
 
 def same_proportions(a: Sequence[int], b: Sequence[int]) -> bool:
@@ -258,7 +275,8 @@ def _pictures(folder: str, option: str) -> list[Path]:
         raise DataError(f"{error}{how_to_get(folder)}") from error
 
 
-def _summary(problems: Sequence[str]) -> str:
+def summary(problems: Sequence[str]) -> str:
+    """Return one sentence for those of `match_folders` on pictures without a partner."""
     if len(problems) == 1:
         return problems[0]
     return f"{len(problems)} pictures have no partner; the first: {problems[0]}"

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ppzoo.data.lmdb_pictures import read_picture
 from ppzoo.data.transforms import Grayscale
 from ppzoo.errors import ConfigError, DataError
-from ppzoo.media.image import read_image
 from ppzoo.registry import PREPROCESS, TRANSFORMS
 
 Sample = dict[str, Any]
@@ -25,8 +25,9 @@ Step = Callable[[Sample], Sample]
 class LoadImageFromFile:
     """Read the picture that `<key>_path` names, as `key`: uint8 [H, W, 3], RGB.
 
-    The camera's orientation is applied and grey becomes three equal channels. Adds the shape of
-    the file's picture, [height, width, channels], as `<key>_ori_shape`.
+    It is a file, or `NAME.lmdb/picture.png` in an LMDB database. The camera's orientation is
+    applied and grey becomes three equal channels. Adds the shape of the file's picture, [height,
+    width, channels], as `<key>_ori_shape`.
 
     Args:
         key: name of the entry.
@@ -57,7 +58,7 @@ class LoadImageFromFile:
     def __call__(self, sample: Sample) -> Sample:
         """Return the sample with the picture."""
         path = str(sample[f"{self.key}_path"])
-        image = read_image(path)
+        image = read_picture(path)
         if self.grey:
             image = Grayscale()(image)
         elif not self.to_rgb:
