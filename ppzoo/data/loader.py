@@ -149,7 +149,7 @@ class Loader:
             return max(1, total // size)
         return total // size + (total % size > self.rank)
 
-    def indices(self, epoch: int, start_batch: int = 0) -> list[np.ndarray]:
+    def indices(self, epoch: int, start_batch: int = 0) -> Sequence[np.ndarray]:
         """Return, for each batch of this rank from `start_batch` on, the samples in it."""
         total, size = len(self.dataset), self.batch_size * self.world_size
         if self.train:
@@ -158,10 +158,7 @@ class Loader:
             order = np.random.RandomState(_entropy(self.seed, epoch, total)).permutation(total)
         else:
             order = np.arange(total)
-        return [
-            order[batch * size : (batch + 1) * size][self.rank :: self.world_size]
-            for batch in range(start_batch, len(self))
-        ]
+        return _Plan(order, size, self.rank, self.world_size, range(start_batch, len(self)))
 
     def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch.
@@ -190,7 +187,7 @@ class Loader:
             self._pool.close()
             self._pool = None
 
-    def _read(self, epoch: int, plan: list[np.ndarray]) -> Iterator[Batch]:
+    def _read(self, epoch: int, plan: Sequence[np.ndarray]) -> Iterator[Batch]:
         if self.num_workers and self._pool is None and plan:
             # The first batch shows how much memory to share.
             first = self._reader.read(epoch, plan[0])
@@ -218,6 +215,32 @@ class Loader:
                 len(new),
                 new[0],
             )
+
+
+class _Plan(Sequence[np.ndarray]):
+    """The samples of each batch of a rank.
+
+    They are cut out when asked for: a dataset that is repeated a thousand times has millions of
+    batches in an epoch, of which most runs see few.
+    """
+
+    def __init__(
+        self, order: np.ndarray, size: int, rank: int, world_size: int, batches: range
+    ) -> None:
+        self.order = order
+        self.size = size
+        self.rank = rank
+        self.world_size = world_size
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return _Plan(self.order, self.size, self.rank, self.world_size, self.batches[place])
+        start = self.batches[place] * self.size
+        return self.order[start : start + self.size][self.rank :: self.world_size]
 
 
 class _BatchReader:

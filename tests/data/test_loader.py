@@ -4,6 +4,7 @@
 import logging
 import multiprocessing
 import random
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -280,3 +281,27 @@ def test_building_from_a_config():
     assert sum(sizes) == count
     assert set(sizes[:-1]) == {50}
     assert len(build_dataloader(cfg, train=True, seed=0, rank=1, world_size=2)) == count // 100
+
+
+def test_an_epoch_of_millions_of_batches_begins_without_listing_them():
+    class Long:
+        is_random = False
+
+        def __len__(self):
+            return 2_000_000
+
+        def __getitem__(self, index):
+            return {"index": np.asarray(index)}
+
+    loader = Loader(Long(), 2, train=True, seed=3, rank=1, world_size=2)
+    tracemalloc.start()
+    try:
+        batches = loader.epoch(0, start_batch=499_998)
+        last = [batch["index"].numpy().tolist() for batch in batches]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40_000_000
+    whole = loader.indices(0)
+    assert len(whole) == 500_000
+    assert [row.tolist() for row in whole[-2:]] == last
