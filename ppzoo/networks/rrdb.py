@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppzoo.errors import ConfigError
 from ppzoo.nn.checks import check_at_least, check_multiple
 from ppzoo.nn.conv import Conv2D
+from ppzoo.nn.init import hand_through, start_at_zero
 from ppzoo.registry import GENERATORS
 
 _RESIDUAL_SCALE = 0.2
 _SLOPE = 0.2
 _INITIAL_SCALE = 0.1
+# After nearest upsampling by 2, this filter makes it bilinear.
+_SMOOTHING = np.outer((1, 2, 1), (1, 2, 1)).astype(np.float32)[np.newaxis] / 16
 
 
 @GENERATORS.register()
@@ -81,6 +86,27 @@ class RRDBNet(nn.Layer):
             enlarged = F.interpolate(features, scale_factor=2, mode="nearest")
             features = F.leaky_relu(conv(enlarged), _SLOPE)
         return self.conv_last(F.leaky_relu(self.HRconv(features), _SLOPE))
+
+    def start_as_bilinear(self) -> None:
+        """Set the initial weights so that the network begins as bilinear enlargement.
+
+        Training of minutes then does not go into learning to copy.
+
+        Raises:
+            ConfigError: the scale is not 4, or the output's channels are not the input's.
+        """
+        channels = self.conv_last.weight.shape[0]
+        if self.scale != 4 or self.conv_first.weight.shape[1] != channels:
+            raise ConfigError(
+                "model.start_as_bilinear: RRDBNet begins as bilinear enlargement with scale 4 and "
+                "as many output channels as input channels only"
+            )
+        start_at_zero(self.trunk_conv)
+        start_at_zero(self.conv_last)
+        for conv in (self.conv_first, self.HRconv, self.conv_last):
+            hand_through(conv, channels)
+        for conv in (self.upconv1, self.upconv2):
+            hand_through(conv, channels, _SMOOTHING)
 
 
 class RRDB(nn.Layer):

@@ -28,7 +28,8 @@ class BaseSRModel(SuperResolutionModel):
     Args:
         generator: maps pictures [N, C, h, w] to [N, C, h * scale, w * scale].
         pixel_criterion: distance of the output to the truth.
-        use_init_weight: draw the initial weights anew, uniformly by their fan-in.
+        use_init_weight: see `SuperResolutionModel`.
+        start_as_bilinear: see `SuperResolutionModel`.
         to_static: accepted for PaddleGAN's configs; training runs eagerly.
         image_shape: accepted for PaddleGAN's configs.
     """
@@ -38,10 +39,11 @@ class BaseSRModel(SuperResolutionModel):
         generator: Generator,
         pixel_criterion: Criterion | None = None,
         use_init_weight: bool = False,
+        start_as_bilinear: bool = False,
         to_static: bool = False,
         image_shape: list[int] | None = None,
     ) -> None:
-        super().__init__(generator, pixel_criterion, use_init_weight)
+        super().__init__(generator, pixel_criterion, use_init_weight, start_as_bilinear)
 
 
 @MODELS.register()

@@ -17,6 +17,7 @@ from paddle import nn
 
 from ppzoo.nn.checks import check_at_least
 from ppzoo.nn.conv import Conv2D
+from ppzoo.nn.init import bilinear_kernels, hand_through, start_at_zero
 from ppzoo.registry import GENERATORS, MODELS
 from ppzoo.restoration.super_resolution import SuperResolutionModel
 
@@ -80,6 +81,18 @@ class RCAN(nn.Layer):
         """
         shallow = self.head(self.sub_mean(x))
         return self.add_mean(self.tail(shallow + self.body(shallow)))
+
+    def start_as_bilinear(self) -> None:
+        """Set the initial weights so that the network begins as bilinear enlargement."""
+        upsampler, last = self.tail
+        channels = last.weight.shape[0]
+        start_at_zero(self.body[-1])
+        start_at_zero(last)
+        hand_through(self.head[0], channels)
+        hand_through(last, channels)
+        for conv in upsampler[::2]:
+            outputs, inputs = conv.weight.shape[:2]
+            hand_through(conv, channels, bilinear_kernels(round((outputs / inputs) ** 0.5)))
 
 
 class MeanShift(nn.Layer):

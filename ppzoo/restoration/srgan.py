@@ -21,6 +21,7 @@ from ppzoo.errors import ConfigError
 from ppzoo.model import Logs
 from ppzoo.nn.checks import check_at_least
 from ppzoo.nn.conv import Conv2D
+from ppzoo.nn.init import bilinear_kernels, hand_through, start_at_zero
 from ppzoo.registry import DISCRIMINATORS, GENERATORS, MODELS
 from ppzoo.restoration.super_resolution import PerceptualModel
 
@@ -75,6 +76,23 @@ class SRResNet(nn.Layer):
         """
         shallow = self.head(x)
         return self.tail(shallow + self.body(shallow))
+
+    def start_as_bilinear(self) -> None:
+        """Set the initial weights so that the network begins as bilinear enlargement.
+
+        Raises:
+            ConfigError: the output's channels are not the input's.
+        """
+        *tail, last = [layer for layer in self.tail if isinstance(layer, Conv2D)]
+        channels = last.weight.shape[0]
+        if self.head[0].weight.shape[1] != channels:
+            raise ConfigError("model.start_as_bilinear: SRResNet needs out_nc equal to in_nc")
+        start_at_zero(self.body[-1])
+        start_at_zero(last)
+        hand_through(self.head[0], channels)
+        hand_through(last, channels)
+        for conv in tail:
+            hand_through(conv, channels, bilinear_kernels(2))
 
 
 class _ResidualBlock(nn.Layer):

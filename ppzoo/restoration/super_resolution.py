@@ -20,6 +20,11 @@ class SuperResolutionModel(Model):
             have them: [0, 1], RCAN's 0 to 255.
         pixel_criterion: distance of the output to the truth.
         use_init_weight: draw the initial weights anew, uniformly by their fan-in.
+        start_as_bilinear: let the generator begin as bilinear enlargement, which saves a short
+            training the time to learn copying.
+
+    Raises:
+        ConfigError: the generator cannot begin so.
     """
 
     NETS = ("generator",)
@@ -30,9 +35,18 @@ class SuperResolutionModel(Model):
         generator: Generator,
         pixel_criterion: Criterion | None = None,
         use_init_weight: bool = False,
+        start_as_bilinear: bool = False,
     ) -> None:
         super().__init__()
-        self.nets["generator"] = init_by_fan_in(generator) if use_init_weight else generator
+        if use_init_weight:
+            init_by_fan_in(generator)
+        if start_as_bilinear:
+            if not hasattr(generator, "start_as_bilinear"):
+                raise ConfigError(
+                    f"model.start_as_bilinear: {type(generator).__name__} cannot begin so"
+                )
+            generator.start_as_bilinear()
+        self.nets["generator"] = generator
         self.pixel_criterion = pixel_criterion
 
     def train_step(self, batch: Batch) -> Logs:
@@ -170,8 +184,8 @@ def check_same_size(output: paddle.Tensor, truth: paddle.Tensor) -> None:
         )
 
 
-def init_by_fan_in(net: nn.Layer) -> nn.Layer:
-    """Draw all convolutions uniformly within 1 / sqrt(fan-in), as PyTorch does, and return the net.
+def init_by_fan_in(net: nn.Layer) -> None:
+    """Draw all convolutions uniformly within 1 / sqrt(fan-in), as PyTorch does.
 
     Args:
         net: the network, changed in place; normalisation keeps its values.
@@ -184,7 +198,6 @@ def init_by_fan_in(net: nn.Layer) -> nn.Layer:
         for parameter in (weight, getattr(layer, "bias", None)):
             if parameter is not None:
                 nn.initializer.Uniform(-bound, bound)(parameter)
-    return net
 
 
 def _fan_in(shape: Sequence[int]) -> int:
