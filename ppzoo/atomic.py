@@ -59,7 +59,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             if mode is not None:
                 os.chmod(temporary, mode)
             os.replace(temporary, target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
     finally:
         # After the rename there is nothing left of that name.
         with contextlib.suppress(OSError):
@@ -80,8 +80,8 @@ def _mode_of(target: Path) -> int | None:
     return stat.S_IMODE(status.st_mode)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last; Windows has no such call and needs none."""
+def sync_folder(folder: Path) -> None:
+    """Make a rename in a folder outlast a crash; Windows has no such call and needs none."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ppzoo.atomic import sync_folder
 from ppzoo.errors import DataError, UserError
 
 _LOG = logging.getLogger(__name__)
@@ -223,7 +224,7 @@ def _fetch(url: str, path: Path, sha256: str | None, progress: bool) -> None:
         raise _OtherFileError(f"gives another file (SHA-256 {found}, not {sha256.lower()})")
     with _writing(path):
         os.replace(part, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     _discard(part)
 
 
@@ -396,17 +397,6 @@ def _size(path: Path) -> int:
 def _discard(part: Path) -> None:
     for path in (part, _note(part)):
         path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last; Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cause(error: BaseException) -> str:

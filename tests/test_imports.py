@@ -33,6 +33,7 @@ ROWS: tuple[set[str], ...] = (
 ROW_OF = {part: row for row, parts in enumerate(ROWS) for part in parts}
 ALLOWED_BESIDE = {
     ("config", "registry"),  # a config is checked against what is registered
+    ("download", "atomic"),  # a download makes its rename last as every writer does
 }
 FORBIDDEN = {
     ("losses", "media"),
