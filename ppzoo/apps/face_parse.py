@@ -20,10 +20,9 @@ from ppzoo.apps.faces import (
     add_face_arguments,
     choose_faces,
     detector_name,
-    for_each_picture,
     name_of,
     result_path,
-    say,
+    run_on_pictures,
 )
 from ppzoo.errors import DataError
 from ppzoo.faces.detector import DetectorName, Face, build_detector
@@ -214,17 +213,14 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         with_legend=args.legend,
         device=args.device,
     )
-    say(", ".join(f"{part}: {name}" for part, name in predictor.backends.items()))
-    written: list[Path] = []
 
-    def work(path: Path, stem: str) -> None:
+    def work(path: Path, stem: str) -> list[Path]:
         name = f"{stem}_parse" if is_folder else "face_parse"
+        written = []
         for number, found in enumerate(predictor.parse_all(path, args.face)):
             target = Path(args.output, f"{name}_{number}.png" if number else f"{name}.png")
             write_image(result_path(target, path), predictor.picture(*found))
             written.append(target)
+        return written
 
-    for_each_picture(args.input, args.output, work, args.on_error)
-    if len(written) == 1:
-        return {"parts": written[0]}
-    return {f"{len(written)} faces": Path(args.output)}
+    return run_on_pictures(args, predictor.backends, work, "parts", "faces")

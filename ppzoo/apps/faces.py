@@ -7,7 +7,7 @@ import argparse
 import collections
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -167,6 +167,41 @@ def for_each_picture(
     if problems:
         say(f"{len(problems)} of {len(pictures)} pictures are left out")
     return len(pictures) - len(problems)
+
+
+def run_on_pictures(
+    args: argparse.Namespace,
+    backends: Mapping[str, str],
+    work: Callable[[Path, str], Sequence[Path]],
+    kind: str,
+    kinds: str,
+) -> dict[str, Path]:
+    """Do what a subcommand does with a picture or with all of a folder; return where results are.
+
+    Args:
+        args: see `add_face_arguments`.
+        backends: what does the work, which is said first.
+        work: see `for_each_picture`; returns the paths of the results.
+        kind: what a result is called.
+        kinds: what several are called.
+
+    Returns:
+        the path of the result by its kind, or the output folder if there are several.
+
+    Raises:
+        DataError: a picture cannot be used, or none can.
+    """
+    say(", ".join(f"{part}: {name}" for part, name in backends.items()))
+    written: list[Path] = []
+    for_each_picture(
+        args.input,
+        args.output,
+        lambda path, stem: written.extend(work(path, stem)),
+        args.on_error,
+    )
+    if len(written) == 1:
+        return {kind: written[0]}
+    return {f"{len(written)} {kinds}": Path(args.output)}
 
 
 def _named(pictures: Sequence[Path], source: Path) -> Iterator[tuple[Path, str]]:

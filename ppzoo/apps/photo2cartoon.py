@@ -24,11 +24,10 @@ from ppzoo.apps.faces import (
     add_face_arguments,
     choose_faces,
     detector_name,
-    for_each_picture,
     name_of,
     pictures_of,
     result_path,
-    say,
+    run_on_pictures,
 )
 from ppzoo.apps.inference import make_runner
 from ppzoo.config import Component, load_config
@@ -293,14 +292,9 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         backend=args.backend,
         measured=len(pictures_of(args.input, output)) >= _MANY,
     )
-    say(", ".join(f"{part}: {name}" for part, name in predictor.backends.items()))
-    written: list[Path] = []
 
-    def work(path: Path, stem: str) -> None:
+    def work(path: Path, stem: str) -> list[Path]:
         cartoons = predictor.cartoonise(path, args.face)
-        written.extend(write_cartoons(cartoons, output / (stem if is_folder else "p2c"), path))
+        return write_cartoons(cartoons, output / (stem if is_folder else "p2c"), path)
 
-    for_each_picture(args.input, args.output, work, args.on_error)
-    if len(written) == 1:
-        return {"cartoon": written[0]}
-    return {f"{len(written)} cartoons": output}
+    return run_on_pictures(args, predictor.backends, work, "cartoon", "cartoons")
