@@ -86,6 +86,8 @@ class Examined:
             have no time stamps.
         last: when the last one is.
         is_mirrored: whether upright pictures are mirrored left to right to be shown.
+        is_decode_order: whether time stamps tell when pictures are decoded and not when they are
+            shown, as in AVI files, which know nothing of pictures that are decoded out of order.
     """
 
     info: VideoInfo
@@ -93,6 +95,7 @@ class Examined:
     start: Fraction | None
     last: Fraction | None
     is_mirrored: bool
+    is_decode_order: bool
 
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
@@ -126,8 +129,14 @@ def examine(path: str | os.PathLike[str]) -> Examined:
             has_audio=find_audio_stream(container) is not None,
             is_variable_rate=timing.is_variable,
         )
-        problems = _problems(info, scan, container, stream)
-    return Examined(info, tuple(problems), timing.start, timing.last, is_mirrored)
+        return Examined(
+            info,
+            problems=tuple(_problems(info, scan, container, stream)),
+            start=timing.start,
+            last=timing.last,
+            is_mirrored=is_mirrored,
+            is_decode_order=container.format.name == "avi" and stream.codec_context.has_b_frames,
+        )
 
 
 class _Scan:

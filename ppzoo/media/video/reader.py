@@ -26,7 +26,6 @@ FULL_RANGE = 2
 BT709, BT601 = 1, 6  # matrices in ITU-T H.273
 _KNOWN_MATRICES = {1, 4, 5, 6, 7, 9}
 _BT2020_CONSTANT, _BT2020 = 10, 9
-# Frames that a codec decodes at once cost memory each.
 _DECODER_THREADS = 4
 
 
@@ -78,7 +77,9 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         self.close()
-        self._running = in_background(self._pictures(), self._depth)
+        self._running = in_background(
+            _pictures(self._examined, self.info, self.problems), self._depth
+        )
         return self._running
 
     def close(self) -> None:
@@ -87,35 +88,34 @@ class VideoReader:
             self._running.close()
             self._running = None
 
-    def _pictures(self) -> Generator[np.ndarray, None, None]:
-        with open_media(self.info.path) as container:
-            stream = video_stream(container, self.info.path)
-            stream.thread_type = "AUTO"
-            stream.thread_count = min(os.cpu_count() or 1, _DECODER_THREADS)
-            decoder = _Decoder(container, stream)
-            upright = _Upright(self._examined)
-            timeline = _Timeline(self._examined, self.info)
-            shown = 0
-            for frame, times in timeline.frames(decoder):
-                picture = upright(frame)
-                yield picture
-                shown += times
-                for _ in range(times - 1):
-                    yield picture.copy()
-        if not shown:
-            raise DataError(f"no picture of the video {self.info.path} can be decoded")
-        self._note(decoder, timeline, shown)
 
-    def _note(self, decoder: _Decoder, timeline: _Timeline, shown: int) -> None:
-        path, total = self.info.path, self.info.frame_count
-        found = []
-        if decoder.damaged:
-            found.append(f"{path} has {decoder.damaged} damaged pictures, patched up or left out")
-        if timeline.late:
-            found.append(f"{path} has {timeline.late} pictures out of their order, left out")
-        if total is not None and shown < total:
-            found.append(f"only {shown} of the {total} pictures of {path} can be decoded")
-        self.problems += [sentence for sentence in found if sentence not in self.problems]
+# Not a method: the thread that runs it must not keep a forgotten reader alive.
+def _pictures(
+    examined: Examined, info: VideoInfo, problems: list[str]
+) -> Generator[np.ndarray, None, None]:
+    with open_media(info.path) as container:
+        decoder = _Decoder(container, video_stream(container, info.path))
+        timeline = _Timeline(examined, info)
+        upright = _Upright(examined)
+        shown = 0
+        for frame, times in timeline.frames(decoder):
+            picture = upright(frame)
+            for _ in range(times - 1):
+                yield picture.copy()
+            yield picture
+            shown += times
+    if not shown:
+        raise DataError(f"no picture of the video {info.path} can be decoded")
+    found = []
+    if decoder.damaged:
+        found.append(f"{info.path} has {decoder.damaged} damaged pictures, patched up or left out")
+    if timeline.late:
+        found.append(f"{info.path} has {timeline.late} pictures out of their order, left out")
+    if info.frame_count is not None and shown < info.frame_count:
+        found.append(
+            f"only {shown} of the {info.frame_count} pictures of {info.path} can be decoded"
+        )
+    problems += [sentence for sentence in found if sentence not in problems]
 
 
 def _at_rate(info: VideoInfo, fps: Fraction) -> VideoInfo:
@@ -127,6 +127,9 @@ class _Decoder:
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container, self._stream = container, stream
+        # Not by frames: where one of several that are under way fails, PyAV loses the others.
+        stream.thread_type = "SLICE"
+        stream.thread_count = min(os.cpu_count() or 1, _DECODER_THREADS)
         self.damaged = 0
 
     def __iter__(self) -> Iterator[Any]:
@@ -158,6 +161,8 @@ class _Timeline:
 
     def __init__(self, examined: Examined, info: VideoInfo) -> None:
         self._start, self._last = examined.start, examined.last
+        self._is_decode_order = examined.is_decode_order
+        self._first_dts: int | None = None
         self._step = 1 / examined.info.fps  # between pictures without time stamps
         self._fps = info.fps
         has_times = self._start is not None and info.frame_count is not None
@@ -184,6 +189,12 @@ class _Timeline:
                 yield held, end - shown
 
     def _time(self, frame: Any, next_time: Fraction) -> Fraction:
+        if self._is_decode_order:
+            if frame.dts is None:
+                return next_time
+            if self._first_dts is None:
+                self._first_dts = frame.dts
+            return (frame.dts - self._first_dts) * frame.time_base
         if self._start is None or frame.pts is None:
             return next_time
         return frame.pts * frame.time_base - self._start

@@ -181,8 +181,8 @@ class CopiedSound:
         self._last_dts: int | None = None
 
     def follow(self, until: Fraction) -> None:
-        """Add the sound that begins before a time, in seconds from the first picture on."""
-        self._add(until, None)
+        """Add the sound that ends before a time, in seconds from the first picture on."""
+        self._add(until, until)
 
     def finish(self, end: Fraction, slack: Fraction) -> None:
         """Add the rest of the sound, up to the end of the film.
@@ -193,15 +193,13 @@ class CopiedSound:
         """
         self._add(end, end + slack)
 
-    def _add(self, until: Fraction, limit: Fraction | None) -> None:
+    def _add(self, until: Fraction, limit: Fraction) -> None:
         while (packet := self._next()) is not None:
             begin = packet.pts * packet.time_base
-            if begin >= until:
+            if begin >= until or begin + (packet.duration or 0) * packet.time_base > limit:
                 self._held = packet
                 return
-            end = begin + (packet.duration or 0) * packet.time_base
-            is_heard = begin >= self._earliest and (limit is None or end <= limit)
-            if is_heard and (self._last_dts is None or packet.dts > self._last_dts):
+            if begin >= self._earliest and (self._last_dts is None or packet.dts > self._last_dts):
                 self._last_dts = packet.dts
                 packet.stream = self._out
                 self._film.mux(packet)
