@@ -7,7 +7,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ppzoo.atomic import atomic_write
 from ppzoo.data.cartoon import cartoonise
 from ppzoo.data.folder import OnError, find_images
+from ppzoo.data.notes import agree_on_settings
 from ppzoo.data.transforms import resize
 from ppzoo.errors import ConfigError, DataError
 from ppzoo.media.image import read_image, write_image
@@ -97,7 +96,10 @@ def make_cartoon_pairs(
     paths = find_images(root, option="photos")
     _check_places(root, out)
     plan = _plan(root, paths, out, val)
-    _agree_on_settings(out, {"size": size, "crop": "face" if find else "centre"})
+    # A call that failed before its first pair must not bind the next one.
+    has_pairs = any(any((out / split).rglob("*.png")) for split in ("train", "test"))
+    settings = {"size": size, "crop": "face" if find else "centre"}
+    agree_on_settings(out / _NOTE, settings, "pairs", binding=has_pairs)
     result = Made()
     todo = {target: path for target, path in plan.items() if not target.exists()}
     with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
@@ -218,23 +220,3 @@ def _check_places(root: Path, out: Path) -> None:
 
 def _is_in(path: Path, folder: Path) -> bool:
     return path == folder or folder in path.parents
-
-
-def _agree_on_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Note the settings in `out`, or check that they are those of the pairs there."""
-    note = out / _NOTE
-    # A call that failed before its first pair must not bind the next one.
-    has_pairs = any(any((out / split).rglob("*.png")) for split in ("train", "test"))
-    if not has_pairs or not note.exists():
-        with atomic_write(note) as file:
-            file.write(json.dumps(settings).encode() + b"\n")
-        return
-    try:
-        before = json.loads(note.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the settings of the pairs in {note}: {error}") from error
-    if before != settings:
-        raise DataError(
-            f"the pairs in {out} were made with other settings ({before}, now {settings}); choose "
-            "another folder, or remove that one"
-        )

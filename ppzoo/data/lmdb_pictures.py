@@ -13,7 +13,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ class DatabaseWriter:
             raise DataError(f"the name of a database ends in {SUFFIX}, got {self.root}")
         if self.root.exists() and not (self.root / "data.mdb").is_file():
             raise DataError(f"{self.root} is there already but is no database; remove it")
-        self.sizes: dict[str, tuple[int, int, int]] = {}
+        self._shapes: dict[str, tuple[int, int, int]] = {}
         lmdb = _lmdb()
         self.root.mkdir(parents=True, exist_ok=True)
         data = self.root / "data.mdb"
@@ -161,24 +161,41 @@ class DatabaseWriter:
         self._environment.close()
         if kind is None:
             with atomic_write(self.root / "meta_info.txt") as file:
-                for name, shape in sorted(self.sizes.items()):
+                for name, shape in sorted(self._shapes.items()):
                     file.write(f"{name}.png ({','.join(map(str, shape))}) 1\n".encode())
 
-    def has(self, names: Mapping[str, Any]) -> bool:
-        """Return whether all pictures of these names are there."""
+    def is_empty(self) -> bool:
+        """Return whether nothing has been written yet."""
+        return self._environment.stat()["entries"] == 0
+
+    def has(self, names: Iterable[str]) -> bool:
+        """Return whether all pictures of these names, without suffix, have been written."""
         with self._environment.begin() as transaction:
             return all(transaction.get(name.encode()) is not None for name in names)
 
-    def note(self, shapes: Mapping[str, tuple[int, int, int]]) -> None:
-        """List pictures, given as names without suffix and shapes [height, width, channels]."""
-        self.sizes.update(shapes)
+    def keep(self, names: Iterable[str], shape: tuple[int, int, int]) -> None:
+        """List pictures that were written before a break.
 
-    def put(self, files: Mapping[str, bytes]) -> None:
-        """Write pictures, given as names without suffix and bytes of PNG files, all or none.
+        Args:
+            names: without suffix.
+            shape: (height, width, channels), that of all of them.
+        """
+        self._shapes.update(dict.fromkeys(names, shape))
+
+    def put(self, files: Mapping[str, bytes], shape: tuple[int, int, int]) -> None:
+        """Write pictures, all or none, and list them.
+
+        Args:
+            files: bytes of PNG files by their names without suffix.
+            shape: (height, width, channels), that of all of them.
 
         Raises:
             DataError: they cannot be written.
         """
+        self._write(files)
+        self.keep(files, shape)
+
+    def _write(self, files: Mapping[str, bytes]) -> None:
         lmdb = _lmdb()
         while True:
             try:

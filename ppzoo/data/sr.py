@@ -10,6 +10,7 @@ be LMDB databases, and files that cannot be used can be skipped.
 from __future__ import annotations
 
 import concurrent.futures
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -87,7 +88,7 @@ class SRDataset(FileDataset):
         self._making: list[Any] = []
         if lq_folder is None:
             self._making, self.preprocess = _making_steps(self.preprocess, scale)
-            paths = _pictures(gt_folder, "gt_folder").values()
+            paths = pictures_by_name(gt_folder, "gt_folder").values()
             pairs, problems = [Pair(path, path) for path in paths], []
         else:
             pairs, problems = match_pairs(lq_folder, gt_folder, scale, filename_tmpl)
@@ -131,7 +132,11 @@ class SRDataset(FileDataset):
 
 
 def match_pairs(
-    lq_folder: str, gt_folder: str, scale: int, filename_tmpl: str = "{}"
+    lq_folder: str | os.PathLike[str],
+    gt_folder: str | os.PathLike[str],
+    scale: int,
+    filename_tmpl: str = "{}",
+    options: tuple[str, str] = ("lq_folder", "gt_folder"),
 ) -> tuple[list[Pair], list[str]]:
     """Match small and large pictures by their paths in two folders, whatever the suffix.
 
@@ -140,6 +145,7 @@ def match_pairs(
         gt_folder: the large ones.
         scale: what is between their sizes, for hints.
         filename_tmpl: name of the small picture whose partner is called `{}`.
+        options: what names the folders, for error messages.
 
     Returns:
         the pairs, in the order of the large pictures' paths, and one sentence for each picture that
@@ -151,10 +157,10 @@ def match_pairs(
     """
     if filename_tmpl.count("{}") != 1:
         raise ConfigError(
-            "SRDataset: 'filename_tmpl' must have one {}, where the large picture's name goes, "
+            "'filename_tmpl' must have one {}, where the large picture's name goes, "
             f"got {filename_tmpl!r}"
         )
-    small, large = _pictures(lq_folder, "lq_folder"), _pictures(gt_folder, "gt_folder")
+    small, large = map(pictures_by_name, (lq_folder, gt_folder), options)
     pairs, problems, wanted = [], [], set()
     for name, path in large.items():
         partner = name.with_name(filename_tmpl.replace("{}", name.name))
@@ -176,7 +182,11 @@ def match_pairs(
 
 
 def fitting_pairs(
-    pairs: Sequence[Pair], scale: int, patch: int = 0, progress: bool = True
+    pairs: Sequence[Pair],
+    scale: int,
+    patch: int = 0,
+    patch_option: str = "gt_patch_size",
+    progress: bool = True,
 ) -> tuple[list[Pair], str]:
     """Compare the sizes of all pairs, which are read from the files' headers.
 
@@ -184,6 +194,7 @@ def fitting_pairs(
         pairs: small and large pictures; the same file twice where the small one is to be made.
         scale: what must be between their sizes.
         patch: the least side of a large picture, in pixels.
+        patch_option: what names it, for error messages.
         progress: show a bar if it takes long and the error stream is a terminal.
 
     Returns:
@@ -207,7 +218,10 @@ def fitting_pairs(
                 fitting.append(pair)
             else:
                 unfit.append((pair, *found))
-    return fitting, _unfit_summary(unfit, len(pairs), scale, patch) if unfit else ""
+    if not unfit:
+        return fitting, ""
+    option = f", or set a smaller {patch_option!r}" if patch else ""
+    return fitting, _unfit_summary(unfit, len(pairs), scale, max(scale, patch), option)
 
 
 def _pair_sizes(pair: Pair) -> tuple[Size, Size] | None:
@@ -226,7 +240,7 @@ def _fits(pair: Pair, small: Size, large: Size, scale: int, patch: int) -> bool:
 
 
 def _unfit_summary(
-    unfit: Sequence[tuple[Pair, Size, Size]], total: int, scale: int, patch: int
+    unfit: Sequence[tuple[Pair, Size, Size]], total: int, scale: int, least: int, option: str
 ) -> str:
     """Return a sentence that names the first pairs, their sizes, and what to do."""
     named = []
@@ -239,8 +253,8 @@ def _unfit_summary(
     made = all(pair.small == pair.large for pair, *_ in unfit)
     ratios = {_ratio(small, large) for _, small, large in unfit}
     if made or ratios == {scale}:
-        problem = f"have a side of less than {max(scale, patch)} pixels"
-        advice = "leave these pictures out" + (", or set a smaller 'gt_patch_size'" * bool(patch))
+        problem = f"have a side of less than {least} pixels"
+        advice = f"leave these pictures out{option}"
     else:
         problem = f"differ in size otherwise than 'scale: {scale}' says"
         [ratio] = ratios if len(ratios) == 1 else [None]
@@ -265,8 +279,16 @@ def _shown(size: Size) -> str:
     return f"{size[1]} x {size[0]} pixels"
 
 
-def _pictures(folder: str, option: str) -> dict[Path, Path]:
-    """Return the pictures of a folder or database by their paths in it, without suffix."""
+def pictures_by_name(folder: str | os.PathLike[str], option: str) -> dict[Path, Path]:
+    """Return the pictures of a folder or database by their paths in it, without suffix.
+
+    Args:
+        folder: the folder, or an LMDB database (`*.lmdb`).
+        option: the option that names it, for error messages.
+
+    Raises:
+        DataError: there are none, or two differ in their suffix alone.
+    """
     root = Path(folder).expanduser()
     if is_database(root):
         paths = list(list_pictures(root, option))

@@ -28,8 +28,7 @@ def png(image: np.ndarray) -> bytes:
 def database(tmp_path: Path) -> Path:
     with DatabaseWriter(tmp_path / "a.lmdb") as writer:
         for name, image in reversed(IMAGES.items()):
-            writer.put({name: png(image)})
-            writer.note({name: image.shape})
+            writer.put({name: png(image)}, image.shape)
     return tmp_path / "a.lmdb"
 
 
@@ -48,8 +47,7 @@ def test_the_list_is_basicsr_s(database) -> None:
 
 def test_pictures_may_have_folders_in_their_names(tmp_path) -> None:
     with DatabaseWriter(tmp_path / "b.lmdb") as writer:
-        writer.put({"000/00000001": png(IMAGES["001"])})
-        writer.note({"000/00000001": (9, 8, 3)})
+        writer.put({"000/00000001": png(IMAGES["001"])}, (9, 8, 3))
     [path] = list_pictures(tmp_path / "b.lmdb")
     assert path == tmp_path / "b.lmdb" / "000" / "00000001.png"
     assert np.array_equal(read_picture(path), IMAGES["001"])
@@ -61,15 +59,16 @@ def test_a_database_grows_with_what_is_written(tmp_path, monkeypatch) -> None:
     noise = np.random.RandomState(0).bytes(50_000)
     with DatabaseWriter(tmp_path / "c.lmdb") as writer:
         for number in range(20):
-            writer.put({str(number): noise})
-        assert writer.has(dict.fromkeys(map(str, range(20))))
-        assert not writer.has({"0": 1, "20": 1})
+            assert writer.is_empty() == (number == 0)
+            writer.put({str(number): noise}, (1, 1, 3))
+        assert writer.has(map(str, range(20)))
+        assert not writer.has(["0", "20"])
 
 
 def test_a_break_leaves_no_list_but_what_was_written(tmp_path) -> None:
     def broken() -> None:
         with DatabaseWriter(tmp_path / "d.lmdb") as writer:
-            writer.put({"000": png(IMAGES["000"])})
+            writer.put({"000": png(IMAGES["000"])}, (9, 7, 3))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -77,8 +76,8 @@ def test_a_break_leaves_no_list_but_what_was_written(tmp_path) -> None:
     with pytest.raises(DataError, match=r"meta_info\.txt.*was not finished"):
         list_pictures(tmp_path / "d.lmdb")
     with DatabaseWriter(tmp_path / "d.lmdb") as writer:
-        assert writer.has({"000": 1})
-        writer.note({"000": IMAGES["000"].shape})
+        assert writer.has(["000"])
+        writer.keep(["000"], IMAGES["000"].shape)
     assert np.array_equal(read_picture(tmp_path / "d.lmdb" / "000.png"), IMAGES["000"])
 
 
@@ -90,8 +89,7 @@ def test_what_is_missing_or_damaged_is_named(database, tmp_path) -> None:
     with pytest.raises(DataError, match=r"'lq_folder' has no file data\.mdb"):
         list_pictures(tmp_path / "no.lmdb", "lq_folder")
     with DatabaseWriter(database) as writer:
-        writer.put({"000": b"no picture"})
-        writer.note({"000": (9, 7, 3)})
+        writer.put({"000": b"no picture"}, (9, 7, 3))
     with pytest.raises(DataError, match=r"000\.png is damaged"):
         read_picture(database / "000.png")
     (database / "meta_info.txt").write_text("000.png 9 7 3\n")

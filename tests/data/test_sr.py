@@ -238,8 +238,8 @@ def test_databases_take_the_place_of_folders(folders, tmp_path) -> None:
         with DatabaseWriter(places[-1]) as writer:
             for path in sorted(Path(folder).iterdir()):
                 with Image.open(path) as image:
-                    writer.note({path.stem: (image.height, image.width, 3)})
-                writer.put({path.stem: path.read_bytes()})
+                    shape = image.height, image.width, 3
+                writer.put({path.stem: path.read_bytes()}, shape)
     dataset, expected = build(*places), build(*folders)
     for index in range(3):
         assert np.array_equal(dataset[index]["gt"], expected[index]["gt"])
