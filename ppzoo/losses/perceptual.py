@@ -48,7 +48,7 @@ class PerceptualLoss(nn.Layer):
         pretrained: a file with the classifier's weights (`features.N.weight`). PaddleGAN's address
             means the official file, downloaded if need be. None means random weights, always the
             same ones, which tell textures apart but know nothing of what people see.
-        criterion: the distance.
+        criterion: the distance, absolute (`l1`) or squared (`l2`), as SRGAN has it.
 
     Raises:
         ValueError: an unknown layer, or a negative weight.
@@ -63,12 +63,12 @@ class PerceptualLoss(nn.Layer):
         style_weight: float = 1.0,
         norm_img: bool = True,
         pretrained: str | os.PathLike[str] | None = OFFICIAL_URL,
-        criterion: Literal["l1"] = "l1",
+        criterion: Literal["l1", "l2"] = "l1",
     ) -> None:
         super().__init__()
         check_at_least(0, perceptual_weight=perceptual_weight, style_weight=style_weight)
-        if criterion != "l1":
-            raise ValueError(f"criterion is {criterion!r}, expected 'l1'")
+        if criterion not in ("l1", "l2"):
+            raise ValueError(f"criterion is {criterion!r}, expected 'l1' or 'l2'")
         try:
             self.layer_weights = {int(layer): weight for layer, weight in layer_weights.items()}
         except ValueError:
@@ -78,6 +78,7 @@ class PerceptualLoss(nn.Layer):
         check_layers(self.layer_weights, vgg_type)
         self.vgg_type, self.use_input_norm, self.norm_img = vgg_type, use_input_norm, norm_img
         self.perceptual_weight, self.style_weight = perceptual_weight, style_weight
+        self.difference = F.l1_loss if criterion == "l1" else F.mse_loss
         self.weights_name, self.weights_path = _weights_of(pretrained, vgg_type)
         # In a list, so that the classifier is no part of the state of what uses this loss.
         self._vgg: list[VGGFeatures] = []
@@ -132,7 +133,9 @@ class PerceptualLoss(nn.Layer):
     def _distance(
         self, answers: Mapping[int, paddle.Tensor], wanted: Mapping[int, paddle.Tensor]
     ) -> paddle.Tensor:
-        losses = [F.l1_loss(answers[k], wanted[k]) * w for k, w in self.layer_weights.items()]
+        losses = [
+            self.difference(answers[k], wanted[k]) * w for k, w in self.layer_weights.items()
+        ]
         return sum(losses[1:], losses[0])
 
 

@@ -46,6 +46,16 @@ def write_vgg(path, factor=1.0):
     return arrays
 
 
+def test_squared_distance(photograph):
+    x, gt = tensor(photograph), tensor(photograph[::-1])
+    options = {"pretrained": None, "style_weight": 0.0, "norm_img": False}
+    loss = PerceptualLoss({"5": 2.0}, criterion="l2", **options)
+    content, _ = loss(x, gt)
+    (vgg,) = loss._vgg
+    answers = [vgg(side)[5].numpy().astype("float64") for side in (x, gt)]
+    assert float(content) == pytest.approx(2.0 * ((answers[0] - answers[1]) ** 2).mean(), rel=1e-4)
+
+
 class TestStyle:
     """PaddleGAN's style loss does not run, so that the paper's Gram matrices decide."""
 
@@ -189,7 +199,7 @@ class TestWeights:
         ({"layer_weights": {"37": 1.0}}, "layers 0 to 36, asked for .37."),
         ({"layer_weights": {}}, "layers 0 to 36, asked for"),
         ({"layer_weights": LAYERS, "style_weight": -1.0}, "style_weight is -1.0"),
-        ({"layer_weights": LAYERS, "criterion": "l2"}, "criterion is 'l2'"),
+        ({"layer_weights": LAYERS, "criterion": "l3"}, "criterion is 'l3'"),
         (
             {"layer_weights": LAYERS, "pretrained": "https://example.org/x"},
             "example.org/x: download",
