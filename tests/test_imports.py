@@ -165,9 +165,14 @@ def test_no_private_parts_of_paddle() -> None:
 
 def is_private_paddle(dotted: str) -> bool:
     head, *rest = dotted.split(".")
-    return head == "paddle" and any(
-        part in PRIVATE_PADDLE or (part.startswith("_") and not part.endswith("__"))
-        for part in rest
+    # In an expression such as paddle.abs(self._x).sum, the attributes are those of several things.
+    return (
+        dotted.replace(".", "").isidentifier()
+        and head == "paddle"
+        and any(
+            part in PRIVATE_PADDLE or (part.startswith("_") and not part.endswith("__"))
+            for part in rest
+        )
     )
 
 
