@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
+import pytest
+from PIL import Image
 
 from ppzoo.faces.detector import Face, FaceDetector
 
@@ -33,3 +38,19 @@ def picture_with_faces(
     for x1, y1, x2, y2 in boxes:
         image[y1:y2, x1:x2] = RED
     return image
+
+
+def lying_picture(picture: np.ndarray, path: Path) -> Path:
+    """Write a picture as cameras do that are held upright: lying, with a note in EXIF."""
+    lying = Image.fromarray(np.rot90(picture).copy())
+    exif = lying.getexif()
+    exif[0x0112] = 6  # to be turned clockwise
+    lying.save(path, exif=exif)
+    return path
+
+
+def check_one_sentence(capsys: pytest.CaptureFixture[str], message: str) -> None:
+    """Check that a command ended with one sentence that says `message`, a regular expression."""
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("error: ")
+    assert re.search(message, lines[-1]), lines

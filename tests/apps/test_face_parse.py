@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
-import paddle
 import pytest
 from PIL import Image
 from skimage import data
@@ -19,24 +17,19 @@ from ppzoo.apps import face_parse
 from ppzoo.apps.face_parse import FaceParsePredictor, cut_out
 from ppzoo.errors import DataError, WeightsError
 from ppzoo.faces import parsing
-from ppzoo.faces.bisenet import BiSeNet
 from ppzoo.faces.detector import Face
 from ppzoo.faces.parsing import COLOURS, FaceParser, colourise
 from ppzoo.media.image import write_image
-from ppzoo.weights import write_pdparams
 
-from .face_pieces import RedDetector, picture_with_faces
+from ..faces.pieces import write_bisenet
+from .face_pieces import RedDetector, check_one_sentence, lying_picture, picture_with_faces
 
 ONE = picture_with_faces((100, 80, 140, 130))
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    paddle.seed(5)
-    path = tmp_path_factory.mktemp("weights") / "bisenet.pdparams"
-    state = {name: value.numpy() for name, value in BiSeNet(19).state_dict().items()}
-    write_pdparams(path, state)
-    return path
+    return write_bisenet(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +114,7 @@ def test_many_faces(predictor: FaceParsePredictor) -> None:
 def test_kinds_of_pictures(predictor: FaceParsePredictor, tmp_path: Path) -> None:
     expected = predictor.parse(ONE)
     alpha = np.dstack([ONE, np.full(ONE.shape[:2], 255, np.uint8)])
-    turned = Image.fromarray(np.rot90(ONE).copy())
-    exif = turned.getexif()
-    exif[0x0112] = 6  # to be turned clockwise
-    turned.save(tmp_path / "turned.png", exif=exif)
+    lying_picture(ONE, tmp_path / "turned.png")
     for image in (
         Image.fromarray(ONE),
         ONE.astype(np.uint16) << 8 | 255,
@@ -226,9 +216,7 @@ class TestCommand:
         write_image("in/face_parse.png", ONE)
         Path("blocked").write_text("mine")
         assert cli.main(["predict", "faceparse", "--weights", str(weights), *arguments]) == 2
-        lines = capsys.readouterr().err.splitlines()
-        assert lines[-1].startswith("error: ")
-        assert re.search(message, lines[-1]), lines
+        check_one_sentence(capsys, message)
         assert not Path("output").exists()
         assert Path("blocked").read_text() == "mine"
 

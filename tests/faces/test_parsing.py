@@ -13,21 +13,17 @@ from skimage import data
 
 from ppzoo.errors import ConfigError, WeightsError
 from ppzoo.faces import parsing, segmentation
-from ppzoo.faces.bisenet import BiSeNet
 from ppzoo.faces.parsing import CLASSES, COLOURS, NAMES, ORDERS, FaceParser, colourise, legend
 from ppzoo.faces.segmentation import Preset
 from ppzoo.weights import write_pdparams
 
 from . import fake_paddleseg
+from .pieces import write_bisenet
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    paddle.seed(5)
-    path = tmp_path_factory.mktemp("weights") / "bisenet.pdparams"
-    state = {name: value.numpy() for name, value in BiSeNet(19).state_dict().items()}
-    write_pdparams(path, state)
-    return path
+    return write_bisenet(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
