@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ppzoo data patches`: cut pictures for super-resolution; and checks of pairs of two sizes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ppzoo.data.lmdb_pictures import is_database, list_pictures
+from ppzoo.data.patches import Cut, cut_patches
+from ppzoo.data.sources import how_to_get
+from ppzoo.data.sr import Pair, fitting_pairs, match_pairs, pictures_by_name
+from ppzoo.data.survey import Survey, survey_folder
+from ppzoo.errors import DataError
+
+COMMANDS = ("patches",)
+_NAMED_PROBLEMS = 5
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands of this module to those of `ppzoo data`."""
+    patches = commands.add_parser(
+        "patches", help="cut large pictures, and the small ones beside them, to train on"
+    )
+    add = patches.add_argument
+    add("--input", required=True, metavar="DIR", help="folder of large pictures")
+    add("--out", required=True, metavar="DIR-or-LMDB", help="where their patches go")
+    add("--size", type=int, default=480, metavar="N", help="side of a patch in pixels (480)")
+    add("--step", type=int, default=240, metavar="N", help="from a patch to the next (240)")
+    add("--scale", type=int, metavar="N", help="cut pictures that are N times smaller, too")
+    add("--small", metavar="DIR", help="folder of these; they are made (bicubic) without it")
+    add("--small-out", metavar="DIR-or-LMDB", help="where their patches go (OUT_xN)")
+    add("--small-name", default="{}", metavar="T", help="what one is called, such as {}x4 ({})")
+    add("--jobs", type=int, metavar="N", help="threads; one per processor by default")
+    add_on_error(patches)
+
+
+def add_on_error(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what becomes of pictures that cannot be used."""
+    parser.add_argument(
+        "--on-error",
+        choices=["raise", "skip"],
+        default="raise",
+        help="stop at a picture that cannot be used, or leave it out and count it (raise)",
+    )
+
+
+def run(args: argparse.Namespace) -> str:
+    """Run the command that `args.data_command` names; return what to say."""
+    cut = cut_patches(
+        args.input,
+        args.out,
+        size=args.size,
+        step=args.step,
+        scale=args.scale,
+        small=args.small,
+        small_out=args.small_out,
+        filename_tmpl=args.small_name,
+        jobs=args.jobs,
+        on_error=args.on_error,
+    )
+    return describe(cut, args.out)
+
+
+def describe(cut: Cut, out: str) -> str:
+    """Return what was cut, and what was left out, as lines of text."""
+    lines = [f"patches: {cut.patches} of {cut.pictures} pictures in {out}; {cut.made} of them new"]
+    if cut.problems:
+        lines.append(f"left out: {len(cut.problems)}")
+        lines += [f"  {problem}" for problem in cut.problems[:_NAMED_PROBLEMS]]
+        if len(cut.problems) > _NAMED_PROBLEMS:
+            lines.append(f"  ... and {len(cut.problems) - _NAMED_PROBLEMS} more")
+    return "\n".join(lines)
+
+
+def survey_pairs(component: Any) -> list[Survey]:
+    """Survey the folders of an `SRDataset`, and say which pairs do not fit.
+
+    Args:
+        component: the dataset as the config describes it, with `kwargs`.
+    """
+    options = component.kwargs
+    folders = {key: str(options[key]) for key in ("gt_folder", "lq_folder") if options.get(key)}
+    surveys = [_survey(folder, option) for option, folder in folders.items()]
+    if not all(survey.count for survey in surveys):
+        return surveys
+    large, scale = surveys[0], options["scale"]
+    if "lq_folder" in folders:
+        pairs, alone = match_pairs(
+            folders["lq_folder"],
+            folders["gt_folder"],
+            scale,
+            options.get("filename_tmpl", "{}"),
+        )
+        large.problems += alone
+    else:
+        named = pictures_by_name(folders["gt_folder"], "gt_folder")
+        pairs = [Pair(path, path) for path in named.values()]
+    patch = max(_values(component, "gt_patch_size"), default=0)
+    _, unfit = fitting_pairs(pairs, scale, patch)
+    large.problems += [unfit] if unfit else []
+    return surveys
+
+
+def _survey(folder: str, option: str) -> Survey:
+    try:
+        if not is_database(folder):
+            return survey_folder(folder, "pictures", option)
+        survey = Survey(Path(folder).expanduser(), "pictures")
+        survey.sizes.update(size[::-1] for size in list_pictures(folder, option).values())
+        survey.count = survey.sizes.total()
+    except DataError as error:
+        problem = f"{error}{how_to_get(folder)}"
+        return Survey(Path(folder), "pictures", problems=[problem])
+    return survey
+
+
+def _values(component: Any, key: str) -> Iterator[int]:
+    """Yield what components within `component` have under `key`."""
+    if isinstance(component, (list, tuple)):
+        for item in component:
+            yield from _values(item, key)
+    elif hasattr(component, "kwargs"):
+        if key in component.kwargs:
+            yield component.kwargs[key]
+        for value in component.kwargs.values():
+            yield from _values(value, key)
