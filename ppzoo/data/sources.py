@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Public datasets of image translation: where they are, and what is in them when all is there."""
+"""Public datasets of pictures: where they are, and what is in them when all is there."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,16 @@ SOURCES = {
             "CycleGAN, the halves into trainA, trainB, testA, testB)"
         ),
     ),
+    "div2k": Source(
+        about="800 photographs of two megapixels and more, for training (DIV2K, NTIRE 2017)",
+        terms="for research",
+        pictures={".": 800},
+        file="DIV2K_train_HR.zip",
+        urls=(
+            "https://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_train_HR.zip",
+            "http://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_train_HR.zip",
+        ),
+    ),
 }
 
 # Datasets of video, see video_sources.py.
@@ -177,6 +188,17 @@ def how_to_get(folder: str | os.PathLike[str]) -> str:
     for place in (Path(folder), *Path(folder).parents):
         if place.name == "cartoon":
             return f"; make it: ppzoo data prepare cartoon --photos DIR --out {place}"
+        if place.name == "frames":
+            return f"; make it: ppzoo data prepare frames --videos DIR --out {place}"
+        if place.name == "DIV2K":
+            named = re.search(r"X(\d)_sub", str(folder))
+            factor = named[1] if named else "4"
+            return (
+                f"; make it: ppzoo data prepare div2k --out {place / 'DIV2K_train_HR'}, then "
+                f"ppzoo data patches --input {place / 'DIV2K_train_HR'} "
+                f"--out {place / 'DIV2K_train_HR_sub'} --scale {factor} "
+                f"--small-out {place / 'DIV2K_train_LR_bicubic' / f'X{factor}_sub'}"
+            )
         if place.name in SOURCES:
             return f"; get it: ppzoo data prepare {place.name} --out {place}"
         if place.name.lower() in _VIDEOS:
