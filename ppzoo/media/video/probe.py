@@ -236,7 +236,8 @@ def _constant_rate(times: np.ndarray, tick: Fraction, stated: list[Fraction]) ->
         return None
     measured = (len(times) - 1) / (int(times[-1] - times[0]) * tick)
     near = sorted(COMMON_RATES, key=lambda rate: abs(rate - measured))[:2]
-    candidates = [*stated, *near, measured.limit_denominator(1001), measured]
+    usual = [rate for rate in stated if rate in COMMON_RATES]
+    candidates = [*usual, *near, *stated, measured.limit_denominator(1001), measured]
     index = np.arange(len(times))
     errors = {}
     for rate in (one for one in candidates if _is_sane(one)):

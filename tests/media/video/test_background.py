@@ -30,8 +30,10 @@ class TestInBackground:
 
         items = in_background(make(), 2)
         assert next(items) == 0
-        time.sleep(0.3)
         # One handed over, two wait, one is held by the thread.
+        while len(made) < 4:
+            time.sleep(0.01)
+        time.sleep(0.1)
         assert len(made) == 4
         items.close()
 
@@ -91,9 +93,11 @@ class TestBackgroundSink:
             raise KeyError("elsewhere")
 
         sink = BackgroundSink(fail, 1)
+        sink.put(0)
+        while sink._error is None:
+            time.sleep(0.01)
         with pytest.raises(KeyError, match="elsewhere"):
-            for _ in range(100):
-                sink.put(0)
+            sink.put(1)
         sink.abandon()
         assert threads() == []
 
@@ -108,18 +112,21 @@ class TestBackgroundSink:
         assert threads() == []
 
     def test_abandoned_items_are_dropped(self):
-        release, taken = threading.Event(), []
+        begun, release, taken = threading.Event(), threading.Event(), []
 
         def take(item):
+            begun.set()
             release.wait(5)
             taken.append(item)
 
         sink = BackgroundSink(take, 5)
         for i in range(4):
             sink.put(i)
+        begun.wait(5)
         end = threading.Thread(target=sink.abandon)
         end.start()
-        time.sleep(0.1)
+        while not sink._abandoned:
+            time.sleep(0.01)
         release.set()
         end.join()
         assert taken == [0]
