@@ -14,4 +14,5 @@ PREDICTORS = {
     "pix2pix": "ppzoo.apps.pix2pix",
     "cyclegan": "ppzoo.apps.cyclegan",
     "ugatit": "ppzoo.apps.ugatit",
+    "edvr": "ppzoo.apps.edvr",
 }
