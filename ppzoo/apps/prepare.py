@@ -12,10 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from ppzoo.apps import prepare_pairs, prepare_video
+from ppzoo.data import build_dataset
 from ppzoo.data.cartoon_pairs import Made, make_cartoon_pairs
 from ppzoo.data.sources import SOURCES, fetch_dataset, how_to_get
 from ppzoo.data.survey import Kind, Survey, as_table, note_partners, survey_folder, survey_tree
+from ppzoo.data.video_survey import survey_clips
+from ppzoo.data.vsr import ClipDataset
 from ppzoo.errors import DataError
+from ppzoo.registry import DATASETS
 
 # A face that is smaller is not what the photograph is about, or is none.
 _LEAST_SHARE = 0.15
@@ -40,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         fetched = names.add_parser(name, help=f"{source.about}; {source.terms}")
         fetched.add_argument("--out", metavar="DIR", help=f"folder to make (data/{name})")
         fetched.add_argument("--archive", metavar="FILE", help="archive that was fetched by hand")
+    prepare_video.add_commands(names)
+    prepare_pairs.add_commands(commands)
     check = commands.add_parser("check", help="say what is in a folder, or what a config reads")
     check.add_argument("path", metavar="CONFIG-or-DIR", help="a YAML, or a folder of pictures")
 
@@ -62,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
             return 0
         _say(as_table(surveys))
         return 1 if any(survey.problems for survey in surveys) else 0
+    if args.data_command in prepare_pairs.COMMANDS:
+        _say(prepare_pairs.run(args))
+        return 0
     if args.dataset == "cartoon":
         made = make_cartoon_pairs(
             args.photos,
@@ -73,6 +83,9 @@ def run(args: argparse.Namespace) -> int:
             on_error=args.on_error,
         )
         _say(describe(made, args.out, args.faces != "off"))
+        return 0
+    if args.dataset in prepare_video.COMMANDS:
+        _say(prepare_video.run(args))
         return 0
     out = args.out or f"data/{args.dataset}"
     count = fetch_dataset(args.dataset, out, args.archive)
@@ -143,6 +156,10 @@ def _survey_section(component: Any) -> list[Survey]:
     inner = arguments.get("dataset")
     if hasattr(inner, "kwargs"):
         return _survey_section(inner)
+    if component.name == "SRDataset":
+        return prepare_pairs.survey_pairs(component)
+    if issubclass(DATASETS.get(component.name), ClipDataset):
+        return _survey_clips(component)
     folders = {
         option: str(value)
         for option, value in arguments.items()
@@ -160,6 +177,16 @@ def _survey_section(component: Any) -> list[Survey]:
     if is_paired and len(surveys) == 2 and all(survey.count for survey in surveys):
         note_partners(*surveys)
     return surveys
+
+
+def _survey_clips(component: Any) -> list[Survey]:
+    """Survey a dataset of videos; what keeps it from being made counts as its first problem."""
+    try:
+        dataset = build_dataset(component)
+    except DataError as error:
+        lq, gt = (Path(component.kwargs[key]) for key in ("lq_folder", "gt_folder"))
+        return [Survey(lq, "frames", problems=[str(error)]), Survey(gt, "frames")]
+    return survey_clips(dataset)
 
 
 def _say(text: str) -> None:

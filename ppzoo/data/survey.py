@@ -16,7 +16,7 @@ from ppzoo.data.pairs import match_folders
 from ppzoo.errors import DataError
 from ppzoo.media.image import read_image
 
-Kind = Literal["pictures", "pairs"]
+Kind = Literal["pictures", "pairs", "frames"]
 
 # Folders that training expects, and what is in them; other names are taken as plain pictures.
 _PAIRS, _DOMAINS = ("train", "val", "test"), ("trainA", "trainB", "testA", "testB")
@@ -28,7 +28,7 @@ class Survey:
 
     Args:
         folder: the folder.
-        kind: `pairs` of pictures side by side, or single `pictures`.
+        kind: `pairs` of pictures side by side, single `pictures`, or `frames` of clips.
         count: how many pictures can be used.
         sizes: how many pictures there are of each (width, height), in pixels; pairs as wholes.
         problems: one sentence for each picture that cannot be used.
