@@ -4,23 +4,23 @@
 What survives from file to file: transparency, grey, 16 bits per value, EXIF (the camera's
 orientation is applied and the tag reset, sizes are updated), the ICC profile, whose own numbers are
 computed with, and dots per inch. What does not: a palette becomes colours, CMYK becomes sRGB by its
-profile, of several pages the first is taken, embedded previews are dropped, grey with transparency
-of 16 bits becomes colours, and TIFF files of 16 bits keep the EXIF tags that describe the picture,
-not those of the exposure and the place.
+profile, of several pages the first is taken, embedded previews are dropped, and TIFF files of 16
+bits keep the EXIF tags that describe the picture, not those of the exposure and the place, and have
+colours in place of grey with transparency.
 
-Pillow reads and writes 8 bits, as it has 16 for grey only; OpenCV and tifffile do 16. Large
-results are held once: Pillow's own 4 bytes per coloured pixel, or a NumPy array for 16 bits.
+Pillow reads and writes 8 bits, as it has 16 for grey only; OpenCV reads 16, tifffile writes them.
+PNG files, which results are by default, are written as they are made: memory does not hold them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import os
 import shutil
 import tempfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -29,6 +29,7 @@ import numpy as np
 from ppzoo.atomic import atomic_write
 from ppzoo.errors import DataError, UserError
 from ppzoo.media.image import decode
+from ppzoo.media.png import PngFile
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -65,7 +66,6 @@ _DESCRIPTIVE = {
     0x8298,  # copyright
 }
 _JPEG_SEGMENT = 65533  # bytes that EXIF can have there
-_INCH = 0.0254  # metres
 _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 _DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _STRIP = 256  # rows that are converted at a time
@@ -132,7 +132,7 @@ class Picture:
 
 
 class Canvas:
-    """A large picture that is filled part by part, then written.
+    """A picture in memory that is filled part by part.
 
     Args:
         height: in pixels.
@@ -195,37 +195,54 @@ class Canvas:
                 strip = np.rint(self._array[top : top + _STRIP] / np.float32(257)).astype(np.uint8)
                 strip = np.ascontiguousarray(strip[..., 0] if strip.shape[2] == 1 else strip)
                 image.paste(Image.fromarray(strip), (0, top))
-        known = {key: value for key, value in vars(self.extras).items() if value is not None}
-        image.info.update(known)
+        image.info.update(_given(self.extras))
         return image
 
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture whole or not at all, in the format that the name ends in.
+    def save(self, file: BinaryIO, kind: str) -> None:
+        """Write the picture into a file, in a format of `FORMATS`.
 
-        PNG, WebP and TIFF are lossless, JPEG has quality 95 without chroma subsampling. JPEG and
-        WebP hold the upper 8 of 16 bits.
-
-        Args:
-            path: ends in a suffix of `FORMATS`; missing folders are made.
-
-        Raises:
-            UserError: see `check_writable`, or the file cannot be written.
+        All but JPEG are lossless, it has quality 95 without chroma subsampling. JPEG and WebP hold
+        the upper 8 of 16 bits.
         """
-        kind = check_writable(path, self.size, self.has_alpha)
-        if self._array is not None and kind in ("PNG", "TIFF"):
-            array = self._array
-            if array.shape[2] == 2:
-                # OpenCV and Pillow know grey with transparency in 8 bits only.
-                array = array[..., [0, 0, 0, 1]]
-            write = _write_deep_png if kind == "PNG" else _write_deep_tiff
-            with tempfile.TemporaryDirectory(prefix="ppzoo-") as folder, atomic_write(path) as file:
-                write(file, array, self.extras, Path(folder) / f"samples.{kind.lower()}")
+        if self._array is not None and kind == "TIFF":
+            _write_deep_tiff(file, self._array, self.extras)
             return
-        given = {key: value for key, value in vars(self.extras).items() if value is not None}
+        given = _given(self.extras)
         if kind == "JPEG" and len(given.get("exif", b"")) > _JPEG_SEGMENT:
             del given["exif"]
-        with atomic_write(path) as file:
-            self.image().save(file, format=kind, **_SAVE[kind], **given)
+        self.image().save(file, format=kind, **_SAVE[kind], **given)
+
+
+@contextlib.contextmanager
+def picture_file(
+    path: str | os.PathLike[str], height: int, width: int, like: Picture
+) -> Iterator[Canvas | PngFile]:
+    """Give what has `put` and is a picture file when the block ends without an exception.
+
+    Parts are put in from the top to the bottom, and from left to right. PNG is written at once, in
+    memory for one row of parts; for other formats, the picture is held whole. See `Canvas.save`.
+
+    Args:
+        path: ends in a suffix of `FORMATS`; missing folders are made, and the file is written whole
+            or not at all.
+        height: in pixels.
+        width: in pixels.
+        like: see `Canvas`.
+
+    Raises:
+        UserError: see `check_writable`, or the file cannot be written.
+    """
+    kind = check_writable(path, (height, width), like.alpha is not None)
+    with atomic_write(path) as file:
+        if kind == "PNG":
+            channels = like.samples.shape[2] + (like.alpha is not None)
+            extras = _given(like.extras)
+            with PngFile(file, height, width, channels, like.samples.dtype, **extras) as png:
+                yield png
+        else:
+            canvas = Canvas(height, width, like)
+            yield canvas
+            canvas.save(file, kind)
 
 
 def check_writable(
@@ -313,16 +330,14 @@ def _picture(image: Image.Image, data: bytes) -> Picture:
         deep = np.array(image)
         if image.mode in _DEEP_GREY:
             deep = deep.astype(np.int64).clip(0, 65535).astype(np.uint16)
-        elif image.mode == "LA":
-            return _upright(Picture(deep[..., :1], deep[..., 1]), orientation, exif, profile, dpi)
     return _upright(Picture(*_split(deep)), orientation, exif, profile, dpi)
 
 
 def _split(array: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     if array.ndim == 2:
         array = array[..., np.newaxis]
-    if array.shape[2] == 4:
-        return np.ascontiguousarray(array[..., :3]), np.ascontiguousarray(array[..., 3])
+    if array.shape[2] in (2, 4):
+        return np.ascontiguousarray(array[..., :-1]), np.ascontiguousarray(array[..., -1])
     return np.ascontiguousarray(array), None
 
 
@@ -338,7 +353,6 @@ def _upright(
         for array in (picture.samples, picture.alpha)
     )
     if dpi is not None:
-        # Of a file of PNG's, in dots per metre, these are no round numbers.
         dpi = float(dpi[0]), float(dpi[1])
         if orientation >= 5:
             dpi = dpi[::-1]
@@ -404,7 +418,8 @@ def _deep_samples(image: Image.Image, data: bytes) -> np.ndarray | None:
         return None
     if samples.ndim == 3:
         samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
-        if len(image.getbands()) == 2:  # OpenCV makes colours of grey with transparency
+        # Both libraries make colours of grey with transparency: colour type 4 of PNG.
+        if is_png and data[25:26] == b"\x04":
             samples = samples[..., [0, 3]]
     return samples
 
@@ -440,65 +455,42 @@ def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, 
     return converted, screen.tobytes()
 
 
-def _write_deep_png(file: BinaryIO, array: np.ndarray, extras: Extras, scratch: Path) -> None:
-    """Write uint16 [H, W, C], whose pixels OpenCV encodes and whose extras it knows nothing of."""
-    import cv2
-    from PIL.PngImagePlugin import putchunk
-
-    _exchange_red_and_blue(array)
-    try:
-        is_written = cv2.imwrite(str(scratch), array)
-    finally:
-        _exchange_red_and_blue(array)
-    if not is_written:
-        raise UserError(f"OpenCV cannot write {scratch}: free some space in that folder")
-    with scratch.open("rb") as samples:
-        # The signature and the first chunk, IHDR, which the others have to follow.
-        file.write(samples.read(8 + 25))
-        if extras.icc_profile:
-            putchunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(extras.icc_profile))
-        if extras.dpi:
-            dots = b"".join(round(dpi / _INCH).to_bytes(4, "big") for dpi in extras.dpi)
-            putchunk(file, b"pHYs", dots + b"\x01")
-        if extras.exif:
-            putchunk(file, b"eXIf", extras.exif.removeprefix(b"Exif\0\0"))
-        shutil.copyfileobj(samples, file)
+def _given(extras: Extras) -> dict[str, Any]:
+    return {key: value for key, value in vars(extras).items() if value is not None}
 
 
-def _exchange_red_and_blue(array: np.ndarray) -> None:
-    """Change an array [H, W, C] to OpenCV's order of colours and back, in place: it is large."""
-    for top in range(0, array.shape[0] if array.shape[2] > 2 else 0, _STRIP):
-        strip = array[top : top + _STRIP]
-        strip[..., [0, 2]] = strip[..., [2, 0]]
-
-
-def _write_deep_tiff(file: BinaryIO, array: np.ndarray, extras: Extras, scratch: Path) -> None:
+def _write_deep_tiff(file: BinaryIO, array: np.ndarray, extras: Extras) -> None:
     """Write uint16 [H, W, C] with the tags of `extras` that say what the picture is."""
     import tifffile
     from PIL import Image
 
+    if array.shape[2] == 2:
+        array = array[..., [0, 0, 0, 1]]  # Pillow does not read grey with transparency
     exif = Image.Exif()
     exif.load(extras.exif or b"")
     texts = {tag: value for tag, value in exif.items() if isinstance(value, str)}
-    tifffile.imwrite(
-        scratch,
-        array[..., 0] if array.shape[2] == 1 else array,
-        photometric="rgb" if array.shape[2] > 2 else "minisblack",
-        planarconfig=None if array.shape[2] == 1 else "contig",
-        extrasamples=["unassalpha"] if array.shape[2] == 4 else None,
-        compression="zlib",
-        resolution=extras.dpi,
-        resolutionunit="INCH" if extras.dpi else None,
-        iccprofile=extras.icc_profile,
-        description=texts.get(0x010E),
-        software=texts.get(0x0131, False),
-        datetime=texts.get(0x0132),
-        metadata=None,
-        extratags=[
-            (tag, "s", None, texts[tag], True)
-            for tag in sorted(_DESCRIPTIVE - {0x010E, 0x0131, 0x0132})
-            if tag in texts
-        ],
-    )
-    with scratch.open("rb") as samples:
-        shutil.copyfileobj(samples, file)
+    with tempfile.TemporaryDirectory(prefix="ppzoo-") as folder:
+        # tifffile asks a file for its name, which the temporary one that is given has not.
+        scratch = Path(folder) / "picture.tif"
+        tifffile.imwrite(
+            scratch,
+            array[..., 0] if array.shape[2] == 1 else array,
+            photometric="rgb" if array.shape[2] > 2 else "minisblack",
+            planarconfig=None if array.shape[2] == 1 else "contig",
+            extrasamples=["unassalpha"] if array.shape[2] == 4 else None,
+            compression="zlib",
+            resolution=extras.dpi,
+            resolutionunit="INCH" if extras.dpi else None,
+            iccprofile=extras.icc_profile,
+            description=texts.get(0x010E),
+            software=texts.get(0x0131, False),
+            datetime=texts.get(0x0132),
+            metadata=None,
+            extratags=[
+                (tag, "s", None, texts[tag], True)
+                for tag in sorted(_DESCRIPTIVE - {0x010E, 0x0131, 0x0132})
+                if tag in texts
+            ],
+        )
+        with scratch.open("rb") as samples:
+            shutil.copyfileobj(samples, file)
