@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ def resize_bicubic(
     scale: float | None = None,
     size: tuple[int, int] | None = None,
     border: Border = "edge",
+    antialias: bool = True,
 ) -> np.ndarray:
     """Return a picture resized as MATLAB's `imresize` would.
 
@@ -38,6 +39,7 @@ def resize_bicubic(
             no whole number is rounded up.
         size: instead, (height, width) of the result.
         border: what stands beyond the picture: its outermost pixels, or its mirror image.
+        antialias: stretch the kernel when shrinking; without, the picture must be blurred already.
 
     Returns:
         the resized picture, with the dtype of `image`.
@@ -64,7 +66,11 @@ def resize_bicubic(
     # The axis that shrinks more goes first and leaves the other less to do. MATLAB has this order
     # too, and where whole numbers are rounded after each axis the result depends on it.
     for axis in (0, 1) if factors[0] <= factors[1] else (1, 0):
-        image = _resize_axis(image, axis, size[axis], factors[axis], border)
+        matrix = functools.partial(
+            _matrix, image.shape[axis], size[axis], factors[axis], border, antialias
+        )
+        if (size[axis], factors[axis]) != (image.shape[axis], 1):
+            image = _resize_axis(image, axis, size[axis], matrix)
     return image
 
 
@@ -86,12 +92,11 @@ def scaled_size(shape: Sequence[int], scale: float) -> tuple[int, int]:
 
 
 def _resize_axis(
-    image: np.ndarray, axis: int, target: int, factor: float, border: Border
+    image: np.ndarray, axis: int, target: int, matrix_of: Callable[[str], Any]
 ) -> np.ndarray:
-    if target == image.shape[axis] and factor == 1:
-        return image
+    """Return `image` with `target` rows or columns, made by the matrix of the dtype that suits."""
     work = np.float32 if image.dtype in (np.float16, np.float32) else np.float64
-    matrix = _matrix(image.shape[axis], target, factor, border, np.dtype(work).name)
+    matrix = matrix_of(np.dtype(work).name)
     shape = list(image.shape)
     shape[axis] = target
     result = np.empty(shape, image.dtype)
@@ -109,11 +114,13 @@ def _resize_axis(
 
 
 @functools.lru_cache(maxsize=32)
-def _matrix(length: int, target: int, factor: float, border: Border, dtype: str) -> Any:
+def _matrix(
+    length: int, target: int, factor: float, border: Border, antialias: bool, dtype: str
+) -> Any:
     """Return the sparse matrix [target, length] that resizes an axis."""
     from scipy import sparse
 
-    stretch = min(factor, 1.0)
+    stretch = min(factor, 1.0) if antialias else 1.0
     width = 4 / stretch
     centres = (np.arange(target) + 0.5) / factor - 0.5
     first = np.floor(centres - width / 2).astype(np.int64)

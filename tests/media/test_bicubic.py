@@ -104,6 +104,16 @@ def test_fine_stripes_become_grey() -> None:
     assert np.abs(resize_bicubic(stripes, 1 / 4)[4:-4, 4:-4].astype(int) - 128).max() <= 1
 
 
+def test_without_antialiasing_pixels_between_are_interpolated() -> None:
+    row = np.random.RandomState(1).rand(1, 32)
+    shrunk = resize_bicubic(row, size=(1, 8), antialias=False)[0]
+    # The middle of four pixels is half-way between the two in the middle.
+    weights = np.array([-1, 9, 9, -1]) / 16
+    assert shrunk[3] == pytest.approx(weights @ row[0, 12:16])
+    doubled = resize_bicubic(row, size=(1, 64), antialias=False)
+    assert np.array_equal(doubled, resize_bicubic(row, size=(1, 64)))
+
+
 def test_a_large_picture_is_done_in_blocks(monkeypatch) -> None:
     whole = resize_bicubic(NOISE, 0.4)
     monkeypatch.setattr(bicubic, "_BLOCK", 500)
