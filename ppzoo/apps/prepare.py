@@ -138,6 +138,10 @@ def check(path: str) -> list[Survey]:
             problems in their surveys.
     """
     if not path.endswith((".yaml", ".yml")):
+        lq, gt = (Path(path).expanduser() / side for side in ("lq", "gt"))
+        if lq.is_dir() and gt.is_dir() and any(entry.is_dir() for entry in gt.iterdir()):
+            frames = {"name": "VSRFramesDataset", "preprocess": []}
+            return _survey_clips({**frames, "lq_folder": str(lq), "gt_folder": str(gt)})
         return survey_tree(path)
     from ppzoo.config import load_config
 
@@ -179,12 +183,13 @@ def _survey_section(component: Any) -> list[Survey]:
     return surveys
 
 
-def _survey_clips(component: Any) -> list[Survey]:
+def _survey_clips(spec: Any) -> list[Survey]:
     """Survey a dataset of videos; what keeps it from being made counts as its first problem."""
     try:
-        dataset = build_dataset(component)
+        dataset = build_dataset(spec)
     except DataError as error:
-        lq, gt = (Path(component.kwargs[key]) for key in ("lq_folder", "gt_folder"))
+        arguments = getattr(spec, "kwargs", spec)
+        lq, gt = (Path(arguments[key]) for key in ("lq_folder", "gt_folder"))
         return [Survey(lq, "frames", problems=[str(error)]), Survey(gt, "frames")]
     return survey_clips(dataset)
 

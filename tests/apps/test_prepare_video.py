@@ -94,6 +94,8 @@ def test_check_looks_at_the_clips_of_a_config(
         ["frames", "6", "12", "x"],
         ["frames", "6", "48", "x"],
     ]
+    code, of_folder = run(capsys, "check", tmp_path)
+    assert (code, of_folder) == (0, said)
     write_frames(tmp_path / "gt", "b", ["00000002.png"], (31, 48))
     code, said = run(capsys, "check", path)
     assert code == 1
@@ -102,3 +104,4 @@ def test_check_looks_at_the_clips_of_a_config(
     code, said = run(capsys, "check", path)
     assert code == 1
     assert "lq/b has 2 of the 3 frames" in said
+    assert run(capsys, "check", tmp_path) == (1, said)
