@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +30,17 @@ import ppzoo  # noqa: E402  (sets the CPU up before Paddle is imported)
 from ppzoo import runtime  # noqa: E402
 from ppzoo.config import load_config  # noqa: E402
 from ppzoo.errors import UserError  # noqa: E402
+from ppzoo.media.bicubic import resize_bicubic  # noqa: E402
 from ppzoo.media.image import image_grid, to_uint8_images, write_image  # noqa: E402
+from tools.before_after import comparison  # noqa: E402
+
+Baseline = Literal["untrained", "identity", "bicubic", "first stage"]
+_BASELINE_TITLES: dict[Baseline, str] = {
+    "untrained": "untrained 未训练",
+    "identity": "the input itself 原图",
+    "bicubic": "bicubic 双三次插值",
+    "first stage": "first stage 第一阶段",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +77,16 @@ class Proof:
         config: the demo config, relative to the repository.
         claim: what the figures show, one sentence.
         margins: what makes the claim true.
-        baseline: what is to be beaten: the networks before training, or the input as it is.
+        baseline: what is to be beaten: the networks before training, the input as it is, its
+            bicubic enlargement, or the networks of the proof `after`.
+        after: the proof whose networks this training starts from, None for none.
     """
 
     config: str
     claim: str
     margins: tuple[Margin, ...]
-    baseline: Literal["untrained", "identity"] = "untrained"
+    baseline: Baseline = "untrained"
+    after: str | None = None
 
 
 # The baseline is the same generator before training. `digits_sure` is the share of samples that a
@@ -95,6 +110,12 @@ _UNPAIRED_CARTOONS = (
     Margin("gmsd", at_most=0.97, of_baseline="times"),
     Margin("psnr", at_least=-0.2, of_baseline="plus"),
     Margin("domain_fooled", at_least=0.05, of_baseline="plus"),
+)
+# Super-resolution: `gain_psnr_gain` is the PSNR beyond bicubic enlargement, in dB of luma, on
+# average over photographs; `gain_psnr_gain_least` that of the photograph that gains least.
+_SHARPER = (
+    Margin("gain_psnr_gain", at_least=0.3),
+    Margin("gain_psnr_gain_least", at_least=0.3),
 )
 PROOFS = {
     "dcgan": Proof(
@@ -129,6 +150,33 @@ PROOFS = {
             Margin("domain_fooled", at_least=0.1, of_baseline="plus"),
         ),
     ),
+    "esrgan": Proof(
+        "configs/demo/esrgan_psnr_photographs.yaml",
+        "ESRGAN's first stage enlarges photographs that it has not seen better than bicubic",
+        _SHARPER,
+        "bicubic",
+    ),
+    "rcan": Proof(
+        "configs/demo/rcan_photographs.yaml",
+        "RCAN enlarges photographs that it has not seen better than bicubic",
+        _SHARPER,
+        "bicubic",
+    ),
+    "srgan": Proof(
+        "configs/demo/srgan_psnr_photographs.yaml",
+        "SRGAN's first stage enlarges photographs that it has not seen better than bicubic",
+        _SHARPER,
+        "bicubic",
+    ),
+    # `texture_gradient_distance` says how far the strengths of gradients are from the truth's, of
+    # which a network trained for PSNR has too few strong ones: lower is better.
+    "srgan_gan": Proof(
+        "configs/demo/srgan_photographs.yaml",
+        "SRGAN's second stage gives photographs more of the texture that they should have",
+        (Margin("texture_gradient_distance", at_most=0.95, of_baseline="times"),),
+        "first stage",
+        after="srgan",
+    ),
     "cgan": Proof(
         "configs/demo/cgan_digits.yaml",
         "the conditional GAN draws the digit that it is asked for",
@@ -139,17 +187,17 @@ PROOFS = {
 
 def prove(name: str, untrained: bool, overrides: list[str], run_dir: Path) -> tuple[bool, dict]:
     """Train, measure and judge; return whether the proof holds, and the row."""
-    from ppzoo.engine.trainer import Trainer
-
     proof = PROOFS[name]
-    config = load_config(ROOT / proof.config, overrides)
     print(f"{name}: {proof.claim}\n{runtime.describe()}")
-    beginner = Trainer(config, run_dir=run_dir / "baseline")
-    if proof.baseline == "identity":
-        _hand_through(beginner.model)
-    baseline = beginner.evaluate()
-    trainer = Trainer(config, run_dir=run_dir)
     started = time.perf_counter()
+    start_from = None
+    if proof.after is not None:
+        start_from = _train(PROOFS[proof.after], untrained, overrides, run_dir / "first")
+    trainer = _trainer(proof, overrides, run_dir, start_from)
+    beginner = _trainer(proof, overrides, run_dir / "baseline", start_from)
+    if proof.baseline in _STAND_INS:
+        _replace_output(beginner, *_STAND_INS[proof.baseline])
+    baseline = beginner.evaluate()
     if untrained:
         figures = trainer.evaluate()
     else:
@@ -181,54 +229,108 @@ def prove(name: str, untrained: bool, overrides: list[str], run_dir: Path) -> tu
         "holds": holds,
     }
     if not untrained:
-        _write_picture(name, trainer)
+        picture = _draw(trainer, beginner, proof.baseline)
+        write_image(ROOT / "docs" / "models" / f"{name}.png", picture)
     return holds, row
 
 
-def _hand_through(model: Any) -> None:
-    """Let a model of image translation return its input."""
-    evaluate = model.eval_step
+def _trainer(
+    proof: Proof, overrides: list[str], run_dir: Path, start_from: Path | None = None
+) -> Any:
+    from ppzoo.engine.trainer import Trainer
+
+    trainer = Trainer(load_config(ROOT / proof.config, overrides), run_dir=run_dir)
+    if start_from is not None:
+        trainer.load(start_from)
+    return trainer
+
+
+def _train(proof: Proof, untrained: bool, overrides: list[str], run_dir: Path) -> Path:
+    """Train what another proof starts from, and return the file of its weights."""
+    trainer = _trainer(proof, overrides, run_dir)
+    if not untrained:
+        trainer.fit()
+    trainer.save("end")
+    return trainer.run_dir / "end_weight.pdparams"
+
+
+def _enlarged(outputs: dict[str, Any]) -> Any:
+    """Return the bicubic enlargement of `lq`, as a tensor [N, 3, H, W] in [0, 1]."""
+    import paddle
+
+    pictures = to_uint8_images(outputs["lq"], (0.0, 1.0))
+    size = tuple(outputs["gt"].shape[-2:])
+    enlarged = np.stack([resize_bicubic(picture, size=size) for picture in pictures])
+    return paddle.to_tensor(enlarged.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+
+
+# What stands in for the result of a network, and under which name.
+_STAND_INS: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
+    "identity": ("fake", lambda outputs: outputs["source"]),
+    "bicubic": ("output", _enlarged),
+}
+
+
+def _replace_output(trainer: Any, key: str, stand_in: Callable[[dict[str, Any]], Any]) -> None:
+    evaluate = trainer.model.eval_step
 
     def eval_step(batch: Any) -> dict[str, Any]:
         outputs = evaluate(batch)
-        return outputs | {"fake": outputs["source"]}
+        return outputs | {key: stand_in(outputs)}
 
-    model.eval_step = eval_step
+    trainer.model.eval_step = eval_step
 
 
-def _write_picture(name: str, trainer: Any) -> None:
-    columns, upscale = 8, 1
+def _draw(trainer: Any, beginner: Any, baseline: Baseline) -> np.ndarray:
+    """Return a picture of what was learnt."""
     with trainer.averaged_weights():
         outputs = trainer.model.eval_step(next(iter(trainer.evaluator.loader.epoch(0))))
+        if "lq" in outputs:
+            return _draw_enlarged(trainer, beginner, baseline)
         if "source" in outputs:
             # Rows of held-out pictures, what became of them, and the truth.
-            columns, upscale = 10, max(1, 128 // outputs["source"].shape[-1])
-            rows = [to_uint8_images(outputs[key][:columns]) for key in ("source", "fake", "real")]
-            pictures = np.concatenate(rows)
-        else:
-            visuals = trainer.model.visuals(trainer.batch)
-            pictures = to_uint8_images(next(iter(visuals.values())))
-            upscale = max(1, 64 // pictures.shape[1])
-    grid = image_grid(pictures, nrow=columns, upscale=upscale)
-    write_image(ROOT / "docs" / "models" / f"{name}.png", grid)
+            rows = [to_uint8_images(outputs[key][:10]) for key in ("source", "fake", "real")]
+            upscale = max(1, 128 // outputs["source"].shape[-1])
+            return image_grid(np.concatenate(rows), nrow=10, upscale=upscale)
+        visuals = trainer.model.visuals(trainer.batch)
+        pictures = to_uint8_images(next(iter(visuals.values())))
+        return image_grid(pictures, nrow=8, upscale=max(1, 64 // pictures.shape[1]))
+
+
+def _draw_enlarged(trainer: Any, beginner: Any, baseline: Baseline) -> np.ndarray:
+    """Return held-out pictures enlarged by bicubic and by networks, beside the truth."""
+    columns: dict[str, list[np.ndarray]] = {"bicubic": []}
+    if baseline == "first stage":
+        columns["first stage"] = []
+    columns |= {"ppzoo": [], "truth": []}
+    for batch in itertools.islice(trainer.evaluator.loader.epoch(0), 4):
+        outputs = trainer.model.eval_step(batch)
+        shown = {"bicubic": _enlarged(outputs), "ppzoo": outputs["output"], "truth": outputs["gt"]}
+        if baseline == "first stage":
+            shown["first stage"] = beginner.model.eval_step(batch)["output"]
+        for title, pictures in shown.items():
+            columns[title] += [to_uint8_images(pictures, (0.0, 1.0))[0]]
+    return comparison(columns)
 
 
 def _write_row(name: str, row: dict[str, Any]) -> None:
     folder = ROOT / "docs" / "models"
     (folder / f"{name}.json").write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
-    page = folder / f"{name}.md"
+    # A later stage stands on its family's page.
+    family, _, stage = name.partition("_")
+    page = folder / f"{family}.md"
     figures = "".join(
         f"| {key.removeprefix('digits_')} | {row['figures'][key]:.4g} | {value:.4g} |\n"
         for key, value in row["baseline"].items()
     )
-    baseline = {"untrained": "untrained 未训练", "identity": "the input itself 原图"}
+    title = _BASELINE_TITLES[row["compared_with"]]
     table = (
-        f"| figure 指标 | trained 训练后 | {baseline[row['compared_with']]} |\n|---|---|---|\n"
+        f"| figure 指标 | trained 训练后 | {title} |\n|---|---|---|\n"
         f"{figures}\n"
         f"{row['iterations']} steps in {row['seconds']:.0f} s on two CPU cores, "
         f"seed {row['seed']}: `python tools/prove.py {name}`\n"
     )
-    _between_markers(page, "proof", table)
+    _between_markers(page, f"proof {stage}".rstrip(), table)
     summary = ", ".join(
         f"{key.removeprefix('digits_')} {value:.3g}" for key, value in row["figures"].items()
     )
