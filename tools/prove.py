@@ -332,7 +332,8 @@ def _write_row(name: str, row: dict[str, Any]) -> None:
     )
     _between_markers(page, f"proof {stage}".rstrip(), table)
     summary = ", ".join(
-        f"{key.removeprefix('digits_')} {value:.3g}" for key, value in row["figures"].items()
+        f"{key.removeprefix('digits_')} {row['figures'][key]:.3g}"
+        for key in dict.fromkeys(margin.figure for margin in PROOFS[name].margins)
     )
     for readme in ("README.md", "README.zh-CN.md"):
         if (ROOT / readme).is_file():
