@@ -7,11 +7,14 @@ A user's mistake is one sentence and exit code 2, never a traceback.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,13 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `ppzoo SUBCOMMAND ...` and return the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    with _importing():
+        parser = _parser(argv)
+    return _run(parser, argv)
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of `ppzoo`, with the options of the subcommand that `argv` begins with."""
     parser = argparse.ArgumentParser(prog="ppzoo", description=ppzoo.__doc__)
     parser.add_argument("--version", action="version", version=f"ppzoo {ppzoo.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -75,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     listing = commands.add_parser("list", help="list what configs can name")
     listing.add_argument("kind", nargs="?", choices=[*REGISTRIES, "configs"], help="one kind only")
     listing.set_defaults(call=_list)
-    return _run(parser, argv)
+    return parser
 
 
 def main_tool(argv: Sequence[str] | None = None) -> int:
@@ -120,9 +130,9 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    args = parser.parse_args(argv)
-    call: Callable[[argparse.Namespace], int | None] = args.call
     try:
+        args = parser.parse_args(argv)
+        call: Callable[[argparse.Namespace], int | None] = args.call
         return call(args) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -140,25 +150,52 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
         return 130
 
 
-def _train(args: argparse.Namespace) -> int:
-    from ppzoo.config import load_config
+@contextlib.contextmanager
+def _importing() -> Iterator[None]:
+    """End the process at once on Ctrl-C, while modules are imported and nothing is under way.
 
+    An exception would not do: modules in compiled code lose it, or make an ImportError of it.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    # Where Ctrl-C is ignored, as in the background of a script, or someone else's, so it stays.
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(*_: Any) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+def _train(args: argparse.Namespace) -> int:
     if not args.config_file:
         raise ConfigError("-c FILE is missing: name the YAML that describes the run")
     if args.load and args.resume:
         raise ConfigError("--load and --resume contradict each other: a run starts, or it goes on")
     if args.amp_level and not args.amp:
         print("warning: --amp_level has no effect without --amp", file=sys.stderr)
-    config = load_config(args.config_file, [*_flags_as_overrides(args), *args.opt], check=True)
+    overrides = [*_flags_as_overrides(args), *args.opt]
+    with _importing():
+        from ppzoo.config import load_config
+
+        config = load_config(args.config_file, overrides, check=True)
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if args.dry_run:
         print(config.to_yaml(), end="")
         return 0
 
-    from ppzoo.engine.logs import setup_logging
-    from ppzoo.engine.profiler import Profiler
-    from ppzoo.engine.trainer import Trainer
+    with _importing():
+        from ppzoo.engine.logs import setup_logging
+        from ppzoo.engine.profiler import Profiler
+        from ppzoo.engine.trainer import Trainer
 
     callbacks = [Profiler.from_text(args.profiler_options)] if args.profiler_options else []
     amp_level = (args.amp_level or "O1") if args.amp else "O0"

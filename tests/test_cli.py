@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -304,6 +305,49 @@ def test_interrupted_before_training(monkeypatch: pytest.MonkeyPatch, run: Run) 
     monkeypatch.setattr("ppzoo.engine.trainer.Trainer.__init__", interrupt)
     code, _, err = run("-c", config())
     assert (code, err) == (130, "interrupted\n")
+
+
+SLOW_MODULE = """
+import os, signal, sys
+try:
+    if {first}:
+        os.kill(os.getpid(), signal.SIGINT)
+except BaseException:
+    pass  # as modules in compiled code lose it
+def add_arguments(parser): pass
+def run(args):
+    assert signal.getsignal(signal.SIGINT) is {handler}
+    if {then}:
+        os.kill(os.getpid(), signal.SIGINT)
+    print("went on")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize(
+    ("first", "then", "handler", "code", "out", "err"),
+    [
+        (True, False, "signal.default_int_handler", 130, "", "interrupted\n"),
+        (False, True, "signal.default_int_handler", 130, "", "interrupted\n"),
+        (True, True, "signal.SIG_IGN", 0, "went on\n", ""),
+    ],
+    ids=["while importing", "afterwards", "ignored"],
+)
+def test_interrupted_import(
+    tmp_path: Path, first: bool, then: bool, handler: str, code: int, out: str, err: str
+) -> None:
+    source = SLOW_MODULE.format(first=first, then=then, handler=handler)
+    (tmp_path / "slow_module.py").write_text(source)
+    script = (
+        f"import signal, sys; signal.signal(signal.SIGINT, {handler})\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from ppzoo import cli\n"
+        "cli.COMMANDS['slow'] = ('be slow', 'slow_module')\n"
+        "sys.exit(cli.main(['slow']))\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
 
 
 def test_bug_is_not_passed_off_as_the_users_mistake(

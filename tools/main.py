@@ -7,7 +7,10 @@ from pathlib import Path
 # From a checkout this works without installing ppzoo first.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ppzoo.cli import main_tool
+try:
+    from ppzoo.cli import main_tool
+except KeyboardInterrupt:
+    sys.exit(130)
 
 if __name__ == "__main__":
     sys.exit(main_tool())
