@@ -54,7 +54,7 @@ class Conv2D(nn.Conv2D):
             data_format=data_format,
         )
         plain = groups == 1 and padding_mode == "zeros" and data_format == "NCHW"
-        self._geometry = _geometry(kernel_size, stride, padding, dilation) if plain else None
+        self._geometry = as_geometry(kernel_size, stride, padding, dilation) if plain else None
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Convolve `x` [N, C, H, W].
@@ -113,7 +113,7 @@ class Conv2DTranspose(nn.Conv2DTranspose):
             data_format=data_format,
         )
         plain = groups == 1 and data_format == "NCHW"
-        self._geometry = _geometry(kernel_size, stride, padding, dilation) if plain else None
+        self._geometry = as_geometry(kernel_size, stride, padding, dilation) if plain else None
         self._extra = _pair(output_padding)
 
     def forward(
@@ -228,7 +228,8 @@ def _is_too_small(x: paddle.Tensor, geometry: Geometry | None) -> bool:
     )
 
 
-def _geometry(kernel: Any, stride: Any, padding: Any, dilation: Any) -> Geometry | None:
+def as_geometry(kernel: Any, stride: Any, padding: Any, dilation: Any) -> Geometry | None:
+    """Return a layer's arguments as a geometry, None where they are not plain numbers or pairs."""
     pairs = [_pair(value) for value in (kernel, stride, padding, dilation)]
     return None if None in pairs else Geometry(*pairs)
 

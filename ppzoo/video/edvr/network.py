@@ -8,11 +8,10 @@ from typing import Any
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
-from paddle.vision.ops import DeformConv2D
 
 from ppzoo.errors import ConfigError
 from ppzoo.nn.checks import check_at_least
-from ppzoo.nn.deform_conv import OffsetDeformConv2D
+from ppzoo.nn.deform_conv import DeformConv2D, OffsetDeformConv2D
 from ppzoo.registry import GENERATORS
 from ppzoo.video.edvr.align import PCDAlign
 from ppzoo.video.edvr.blocks import (
