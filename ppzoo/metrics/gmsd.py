@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ppzoo.metrics.paired import PairedMetric, prepare_pair
+from ppzoo.metrics.paired import PairedMetric, grey, prepare_pair
 from ppzoo.registry import METRICS
 
 # The paper's constant for levels 0..255; for levels 0..1 it is 170 / 255^2 = 0.0026.
 _C = 170.0
-_LUMA = np.array([0.299, 0.587, 0.114])
 _LEAST = 6  # pixels: one is left after halving that the operator sees whole
 
 
@@ -45,26 +44,22 @@ def calculate_gmsd(img1: Any, img2: Any, crop_border: int = 0, input_order: str 
         raise ValueError(
             f"GMSD needs {_LEAST} x {_LEAST} pixels, got {height} x {width} after cropping"
         )
-    first, second = (_gradient_magnitude(_halved(_luma(picture))) for picture in pair)
+    first, second = (_gradient_magnitude(_halved(grey(picture))) for picture in pair)
     similarity = (2.0 * first * second + _C) / (first**2 + second**2 + _C)
     return float(similarity.std())
 
 
-def _luma(picture: np.ndarray) -> np.ndarray:
-    return picture[..., :3] @ _LUMA if picture.shape[-1] >= 3 else picture[..., 0]
-
-
-def _halved(grey: np.ndarray) -> np.ndarray:
+def _halved(levels: np.ndarray) -> np.ndarray:
     """Return the means of 2 x 2 pixels; an odd row or column at the end is completed by black."""
-    even = np.pad(grey, [(0, length % 2) for length in grey.shape])
+    even = np.pad(levels, [(0, length % 2) for length in levels.shape])
     height, width = (length // 2 for length in even.shape)
     return even.reshape(height, 2, width, 2).mean(axis=(1, 3))
 
 
-def _gradient_magnitude(grey: np.ndarray) -> np.ndarray:
-    grey = np.pad(grey, 1)
-    rows = (grey[:-2] + grey[1:-1] + grey[2:]) / 3.0
-    columns = (grey[:, :-2] + grey[:, 1:-1] + grey[:, 2:]) / 3.0
+def _gradient_magnitude(levels: np.ndarray) -> np.ndarray:
+    levels = np.pad(levels, 1)
+    rows = (levels[:-2] + levels[1:-1] + levels[2:]) / 3.0
+    columns = (levels[:, :-2] + levels[:, 1:-1] + levels[:, 2:]) / 3.0
     return np.hypot(rows[:, 2:] - rows[:, :-2], columns[2:] - columns[:-2])
 
 

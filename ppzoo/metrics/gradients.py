@@ -16,11 +16,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ppzoo.metrics.base import Metric
-from ppzoo.metrics.paired import as_pictures, prepare_pair
+from ppzoo.metrics.paired import as_pictures, grey, prepare_pair
 from ppzoo.nn.checks import check_at_least
 from ppzoo.registry import METRICS
-
-_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def gradient_statistics(
@@ -31,7 +29,8 @@ def gradient_statistics(
     Gradients are the magnitudes of forward differences of luma. In each block of pixels their
     distribution in one picture is compared with that in the other by the Wasserstein-1 distance,
     which for equally many values is the mean difference of the sorted ones; the distance is the
-    mean over all blocks. Blocks keep noise in plain sky from passing for the texture of a meadow.
+    mean over all blocks. Blocks keep noise in plain sky from passing for the texture of a meadow;
+    noise in the meadow may pass for it.
 
     Args:
         output: a picture [H, W, 3] or [H, W], values 0..255.
@@ -55,8 +54,8 @@ def gradient_statistics(
 
 
 def _gradients(picture: np.ndarray) -> np.ndarray:
-    grey = picture[..., :3] @ _LUMA if picture.shape[-1] >= 3 else picture[..., 0]
-    return np.hypot(grey[1:, :-1] - grey[:-1, :-1], grey[:-1, 1:] - grey[:-1, :-1])
+    levels = grey(picture)
+    return np.hypot(np.diff(levels, axis=0)[:, :-1], np.diff(levels, axis=1)[:-1])
 
 
 def _blocks(values: np.ndarray, side: int) -> np.ndarray:

@@ -14,6 +14,8 @@ from ppzoo.metrics.base import Metric
 
 # BT.601 luma of RGB in 0..255, in the "video" range 16..235, as MATLAB's rgb2ycbcr has it.
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
+# The same in the whole range 0..255.
+_FULL_LUMA = np.array([0.299, 0.587, 0.114])
 _CHANNELS = (1, 2, 3, 4)
 
 
@@ -43,6 +45,15 @@ def prepare_pair(
     if test_y_channel and prepared[0].shape[-1] == 3:
         prepared = [(array @ _LUMA + 16.0)[..., np.newaxis] for array in prepared]
     return prepared[0], prepared[1]
+
+
+def grey(picture: np.ndarray) -> np.ndarray:
+    """Return the luma (BT.601) [H, W] of a picture [H, W, C] in the picture's own range.
+
+    Args:
+        picture: RGB, with a fourth channel that is of no account, or grey in the first channel.
+    """
+    return picture[..., :3] @ _FULL_LUMA if picture.shape[-1] >= 3 else picture[..., 0]
 
 
 def _channels_last(array: np.ndarray, order: str) -> np.ndarray:
