@@ -17,7 +17,7 @@ from paddle import nn
 
 from ppzoo.errors import ConfigError
 from ppzoo.nn.checks import check_at_least, check_multiple
-from ppzoo.nn.conv import Conv2D
+from ppzoo.nn.conv import Conv2D, UpsampleConv2D
 from ppzoo.nn.init import hand_through, start_at_zero
 from ppzoo.registry import GENERATORS
 
@@ -60,8 +60,8 @@ class RRDBNet(nn.Layer):
         self.conv_first = Conv2D(in_nc * self.size_multiple**2, nf, 3, padding=1)
         self.RRDB_trunk = nn.Sequential(*(RRDB(nf, gc) for _ in range(nb)))
         self.trunk_conv = Conv2D(nf, nf, 3, padding=1)
-        self.upconv1 = Conv2D(nf, nf, 3, padding=1)
-        self.upconv2 = Conv2D(nf, nf, 3, padding=1)
+        self.upconv1 = UpsampleConv2D(nf, nf)
+        self.upconv2 = UpsampleConv2D(nf, nf)
         self.HRconv = Conv2D(nf, nf, 3, padding=1)
         self.conv_last = Conv2D(nf, out_nc, 3, padding=1)
 
@@ -83,8 +83,7 @@ class RRDBNet(nn.Layer):
         shallow = self.conv_first(x)
         features = shallow + self.trunk_conv(self.RRDB_trunk(shallow))  # [N, nf, h, w]
         for conv in (self.upconv1, self.upconv2):
-            enlarged = F.interpolate(features, scale_factor=2, mode="nearest")
-            features = F.leaky_relu(conv(enlarged), _SLOPE)
+            features = F.leaky_relu(conv(features), _SLOPE)
         return self.conv_last(F.leaky_relu(self.HRconv(features), _SLOPE))
 
     def start_as_bilinear(self) -> None:

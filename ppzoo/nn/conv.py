@@ -74,7 +74,7 @@ class Conv2D(nn.Conv2D):
             return nn.Conv2D.forward(self, x)
         n, c, h, w = x.shape
         work = g, (h, w), n, c, self.weight.shape[0]
-        plan = plan_for(*work) or transposing_plan_for(*work)
+        plan = plan_for(*work) or transposing_plan_for(*work, _is_trained(x, self.weight))
         if plan is None:
             y = F.conv2d(x, self.weight, stride=g.stride, padding=g.padding, dilation=g.dilation)
         else:
@@ -155,10 +155,10 @@ class Conv2DTranspose(nn.Conv2DTranspose):
 class UpsampleConv2D(Conv2D):
     """Nearest upsampling to twice the size, then a 3 x 3 convolution with padding 1.
 
-    On CPUs the two are one transposed convolution of stride 2 with a 4 x 4 kernel, each tap of
-    which is the sum of those of the 3 x 3 kernel that meet the same pixel: 16 products for four
-    outputs instead of 36, and no upsampled picture. (The same identity as in Odena, Dumoulin &
-    Olah 2016, "Deconvolution and checkerboard artifacts", read backwards.)
+    On CPUs and in exported graphs the two are one transposed convolution of stride 2 with a 4 x 4
+    kernel, each tap of which is the sum of those of the 3 x 3 kernel that meet the same pixel: 16
+    products for four outputs instead of 36, and no upsampled picture. (The same identity as in
+    Odena, Dumoulin & Olah 2016, "Deconvolution and checkerboard artifacts", read backwards.)
 
     Args:
         in_channels: channels of the input.
@@ -176,16 +176,28 @@ class UpsampleConv2D(Conv2D):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Map `x` [N, C, H, W] to [N, O, 2 H, 2 W]."""
-        plan = None
-        if _is_plain(x, self.weight) and x.shape[1] == self.weight.shape[1]:
-            n, c, h, w = x.shape
-            plan = plan_for(_UPSAMPLING, (2 * h, 2 * w), n, self.weight.shape[0], c)
-        if plan is None:
-            return Conv2D.forward(self, F.interpolate(x, scale_factor=2, mode="nearest"))
         o, c = self.weight.shape[:2]
-        weight = paddle.matmul(self.weight.reshape([o * c, 9]), _wide_kernel())
-        weight = weight.reshape([o, c, 16]).transpose([1, 0, 2]).reshape([c, o, 4, 4])
-        return _add_bias(plan.transpose(x, weight), self.bias)
+        _check_channels(x, self._geometry, c)
+        if not paddle.in_dynamic_mode():
+            return F.conv2d_transpose(x, self._wide_weight(), self.bias, stride=2, padding=1)
+        if _is_plain(x, self.weight):
+            n, _, h, w = x.shape
+            plan = plan_for(_UPSAMPLING, (2 * h, 2 * w), n, o, c)
+            if plan is not None:
+                return _add_bias(plan.transpose(x, self._wide_weight()), self.bias)
+            if not _is_trained(x, self.weight):
+                y = F.conv2d_transpose(x, self._wide_weight(), stride=2, padding=1)
+                return _add_bias(y, self.bias)
+        # The gradient of Paddle's transposed convolution cannot be differentiated on CPUs.
+        return Conv2D.forward(self, F.interpolate(x, scale_factor=2, mode="nearest"))
+
+    def _wide_weight(self) -> paddle.Tensor:
+        """Return the kernel [C, O, 4, 4] of the transposed convolution."""
+        o, c = self.weight.shape[:2]
+        # A graph holds no tensors of the process that traces it.
+        matrix = _wide_kernel() if paddle.in_dynamic_mode() else _wide_kernel.__wrapped__()
+        weight = paddle.matmul(self.weight.reshape([o * c, 9]), matrix)
+        return weight.reshape([o, c, 16]).transpose([1, 0, 2]).reshape([c, o, 4, 4])
 
 
 _UPSAMPLING = Geometry(kernel=(4, 4), stride=(2, 2), padding=(1, 1), dilation=(1, 1))
@@ -207,6 +219,10 @@ def _is_plain(x: paddle.Tensor, weight: paddle.Tensor) -> bool:
         and weight.dtype == paddle.float32
         and x.size > 0
     )
+
+
+def _is_trained(x: paddle.Tensor, weight: paddle.Tensor) -> bool:
+    return paddle.is_grad_enabled() and not (x.stop_gradient and weight.stop_gradient)
 
 
 def _check_channels(x: paddle.Tensor, geometry: Geometry | None, channels: int) -> None:

@@ -42,6 +42,9 @@ Map = Callable[[paddle.Tensor], paddle.Tensor]
 _PRODUCTS = 140e9  # floating-point operations a second in a large matrix product
 _STREAM = 4e9  # values a second that a thin product reads and writes
 _UNFOLD = 1.1e9  # values a second out of `unfold` or into `fold`
+_UNFOLD_FAR = 0.6e9  # values a second inside Paddle's convolution where they exceed the cache
+_FOLD_FAR = 1e9  # values a second inside its transposed convolution
+_CACHED = 2**20  # values that stay in the cache
 _TRANSPOSE = 0.6e9  # values a second of a transposition
 _CALL = 20e-6  # seconds that a call of an operator takes
 _PICTURE = 12e-6  # seconds that Paddle's convolution takes for a picture besides
@@ -443,7 +446,7 @@ class TransposingPlan:
 
 
 def transposing_plan_for(
-    geometry: Geometry, size: Pair, n: int, c: int, o: int
+    geometry: Geometry, size: Pair, n: int, c: int, o: int, is_trained: bool = True
 ) -> TransposingPlan | None:
     """Return the plan that transposes, None where Paddle's convolution is estimated to be faster.
 
@@ -453,6 +456,7 @@ def transposing_plan_for(
         n: pictures in the batch.
         c: its channels in.
         o: its channels out.
+        is_trained: gradients will be asked for.
     """
     height, width = (k - 1 - p for k, p in zip(geometry.kernel, geometry.padding, strict=True))
     if geometry.stride != (1, 1) or geometry.dilation != (1, 1) or min(height, width) < 0:
@@ -462,7 +466,11 @@ def transposing_plan_for(
     taps = geometry.kernel[0] * geometry.kernel[1]
     unfolded = n * o * taps * size[0] * size[1]
     cost = 2 * unfolded * c / _PRODUCTS + 2 * unfolded / _UNFOLD
-    if cost > _cost_of_paddles(geometry, size, n, c, o):
+    pays = cost <= _cost_of_paddles(geometry, size, n, c, o)
+    if not is_trained and min(unfolded, unfolded // o * c) > _CACHED:
+        # As many products either way: it is about how many values are copied, and how fast.
+        pays = o / _FOLD_FAR < c / _UNFOLD_FAR
+    if not pays:
         return None
     return TransposingPlan(geometry.kernel, (height, width), geometry.output_size(size))
 

@@ -163,6 +163,18 @@ def test_transposing_is_for_few_channels_and_stride_one() -> None:
     assert plan(Geometry((3, 3), (1, 1), (3, 3), (1, 1)), (64, 64), 1, 64, 1) is None
 
 
+def test_large_pictures_are_transposed_where_nothing_is_trained() -> None:
+    plan, three = conv_plans.transposing_plan_for, Geometry((3, 3), (1, 1), (1, 1), (1, 1))
+    assert plan(three, (64, 64), 1, 64, 64, False) is not None
+    assert plan(three, (64, 64), 1, 64, 64) is None
+    assert plan(three, (64, 64), 1, 64, 216, False) is None  # more would be copied
+    assert plan(three, (16, 16), 1, 64, 64, False) is None  # the cache holds it
+    fast, native = pair(Conv2D, nn.Conv2D, 64, 64, 3, padding=1)
+    with paddle.no_grad():
+        x = normal(1, 64, 48, 47, seed=1)
+        assert_close([fast(x).numpy()], [native(x).numpy()])
+
+
 def test_which_plans_there_are() -> None:
     size = (8, 8)
     for kernel, stride, dilation, names in [
@@ -323,6 +335,29 @@ def test_upsampling_and_convolution_in_one(size: tuple[int, int]) -> None:
     native[1].bias.set_value(fast.bias)
     x = normal(2, 3, *size)
     assert_close(results(fast, x), results(native, x))
+    with paddle.no_grad():
+        assert_close([fast(x).numpy()], [native(x).numpy()])
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_upsampling_in_use_and_in_static_graphs(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, has_bias: bool
+) -> None:
+    fast = UpsampleConv2D(2, 3, bias_attr=None if has_bias else False)
+    if has_bias:
+        fast.bias.set_value(normal(3).detach())
+    x = normal(2, 2, 5, 4).detach()
+    enlarged = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+    want = nn.functional.conv2d(enlarged, fast.weight, fast.bias, padding=1).numpy()
+    monkeypatch.setattr(conv, "plan_for", lambda *_: None)
+    monkeypatch.setattr(conv.F, "interpolate", None)  # no larger picture is made
+    with paddle.no_grad():
+        assert_close([fast(x).numpy()], [want])
+    spec = paddle.static.InputSpec([None, 2, None, None], "float32")
+    fast.eval()
+    paddle.jit.save(fast, str(tmp_path / "net"), input_spec=[spec])
+    loaded = paddle.jit.load(str(tmp_path / "net"))
+    assert_close([loaded(x).numpy()], [want])
 
 
 def test_results_are_reproducible_bit_for_bit() -> None:
