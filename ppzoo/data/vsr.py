@@ -366,7 +366,7 @@ class VSRFramesDataset(ClipDataset):
         return {
             "lq_path": [os.path.join(lq, clip.lq[place]) for place in chosen],
             "gt_path": [os.path.join(gt, clip.gt[frame])],
-            "key": f"{clip.name}/{clip.lq[frame]}",
+            "key": f"{clip.name}/{os.path.splitext(clip.lq[frame])[0]}",
         }
 
     def __len__(self) -> int:

@@ -87,13 +87,21 @@ class Evaluator:
     def _write_images(
         self, outputs: Mapping[str, paddle.Tensor], batch: Batch, step: int, folder: Path
     ) -> None:
-        paths = next((batch[k] for k in ("img_path", "A_path", "lq_path") if k in batch), None)
+        names = _names(batch)
         for label, images in outputs.items():
             if images.ndim != 4:
                 continue
             for i, picture in enumerate(to_uint8_images(images, self.min_max)):
-                stem = Path(paths[i]).stem if paths else f"{step:04d}_{i:04d}"
+                stem = names[i] if names else f"{step:04d}_{i:04d}"
                 write_image(folder / f"{stem}_{label}.png", np.asarray(picture))
+
+
+def _names(batch: Batch) -> list[str]:
+    """Return what the pictures of a batch are called, as names of files without a suffix."""
+    if "key" in batch:  # clip/frame: frames of all clips have the same names
+        return [str(key).replace("/", "_") for key in batch["key"]]
+    paths = next((batch[key] for key in ("img_path", "A_path", "lq_path") if key in batch), ())
+    return [Path(path).stem for path in paths]
 
 
 @contextlib.contextmanager
