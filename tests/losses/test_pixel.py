@@ -3,7 +3,7 @@ import numpy as np
 import paddle
 import pytest
 
-from ppzoo.losses.pixel import BCEWithLogitsLoss, L1Loss, MSELoss
+from ppzoo.losses.pixel import BCEWithLogitsLoss, CharbonnierLoss, L1Loss, MSELoss
 
 PREDICTION = np.array([[0.5, -1.0], [2.0, 0.0]], "float32")
 TARGET = np.array([[1.0, 0.0], [1.0, 1.0]], "float32")
@@ -23,7 +23,19 @@ def test_values(criterion):
     assert float(criterion("sum", loss_weight=3)(*inputs)) == pytest.approx(3 * expected.sum())
 
 
+def test_charbonnier_is_a_smooth_distance():
+    inputs = paddle.to_tensor(PREDICTION), paddle.to_tensor(TARGET)
+    expected = np.sqrt((PREDICTION - TARGET) ** 2 + 0.01)
+    assert float(CharbonnierLoss(eps=0.01)(*inputs)) == pytest.approx(expected.sum())
+    assert float(CharbonnierLoss(0.01, "mean")(*inputs)) == pytest.approx(expected.mean())
+    equal = paddle.to_tensor(TARGET, stop_gradient=False)
+    CharbonnierLoss()(equal, paddle.to_tensor(TARGET)).backward()
+    assert not equal.grad.numpy().any()
+
+
 def test_mistakes_are_named():
+    with pytest.raises(ValueError, match="reduction is 'none'"):
+        CharbonnierLoss(reduction="none")
     with pytest.raises(ValueError, match="reduction is 'avg'"):
         L1Loss("avg")
     with pytest.raises(ValueError, match="loss_weight is -1"):

@@ -3,10 +3,11 @@
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
 from paddle import nn
 
-from ppzoo.nn.init import init_weights
+from ppzoo.nn.init import bilinear_kernels, hand_through, init_weights, start_at_zero
 from ppzoo.nn.norm import BatchNormOfBatch, SpectralNorm, build_norm_layer
 
 
@@ -90,3 +91,30 @@ def test_is_a_function_of_the_seed():
         paddle.seed(3)
         states.append(values(init_weights(nn.Linear(4, 4)).weight))
     assert np.array_equal(*states)
+
+
+class TestInterpolation:
+    @pytest.mark.parametrize("factor", [2, 3, 4])
+    def test_bilinear_kernels(self, factor):
+        kernels = bilinear_kernels(factor)
+        assert kernels.shape == (factor**2, 3, 3)
+        np.testing.assert_allclose(kernels.sum(axis=(1, 2)), 1.0, rtol=1e-6)
+        x = paddle.rand([1, 1, 6, 6])
+        weight = paddle.to_tensor(kernels[:, np.newaxis])
+        got = F.pixel_shuffle(F.conv2d(x, weight, padding=1), factor)
+        want = F.interpolate(x, scale_factor=factor, mode="bilinear")
+        inside = (..., slice(factor, -factor), slice(factor, -factor))
+        np.testing.assert_allclose(got[inside].numpy(), want[inside].numpy(), atol=1e-6)
+
+    def test_hands_the_first_channels_through(self):
+        conv = nn.Conv2D(4, 6, 5, padding=2)
+        others = conv.weight.numpy()[2:]
+        hand_through(conv, 2)
+        x = paddle.rand([1, 4, 7, 7])
+        np.testing.assert_array_equal(conv(x)[:, :2].numpy(), x[:, :2].numpy())
+        np.testing.assert_array_equal(conv.weight.numpy()[2:], others)
+
+    def test_starts_at_zero(self):
+        conv = nn.Conv2D(2, 2, 3, padding=1)
+        start_at_zero(conv)
+        assert not conv(paddle.rand([1, 2, 5, 5])).numpy().any()
