@@ -15,4 +15,5 @@ PREDICTORS = {
     "cyclegan": "ppzoo.apps.cyclegan",
     "ugatit": "ppzoo.apps.ugatit",
     "edvr": "ppzoo.apps.edvr",
+    "restore": "ppzoo.apps.restore",
 }
