@@ -219,17 +219,18 @@ def say(film: Film, backends: Iterable[str]) -> dict[str, Path]:
     return places
 
 
-def target_of(source: Source, output: Source, suffix: str) -> Path:
-    """Return the new film's name: the one that the user gave, or a name in the folder given.
+def target_of(source: Source, output: Source, addition: str, suffix: str = SUFFIXES[0]) -> Path:
+    """Return the result's name: the one that the user gave, or a name in the folder given.
 
     Args:
-        source: the film.
-        output: a folder, or a file with the suffix of a film.
-        suffix: of the name in a folder: `old.avi` becomes `old_SUFFIX.mp4`.
+        source: the film or picture.
+        output: a folder, or a file's name, which has a suffix.
+        addition: to the name in a folder: `old.avi` becomes `old_ADDITION.mp4`.
+        suffix: of the name in a folder.
     """
     path = Path(output).expanduser()
     if path.is_dir() or not path.suffix:
-        return path / f"{stem_of(source)}_{suffix}{SUFFIXES[0]}"
+        return path / f"{stem_of(source)}_{addition}{suffix}"
     return path
 
 
