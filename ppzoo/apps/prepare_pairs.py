@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ppzoo data patches`: cut pictures for super-resolution; and checks of pairs of two sizes."""
+"""`ppzoo data patches|degrade`: pairs of two sizes for super-resolution, and checks of them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ppzoo.data.degradation import Degrade
+from ppzoo.data.degrade_folder import degrade_folder
 from ppzoo.data.lmdb_pictures import is_database, list_pictures
-from ppzoo.data.patches import Cut, cut_patches
+from ppzoo.data.patches import cut_patches
 from ppzoo.data.sources import how_to_get
 from ppzoo.data.sr import Pair, fitting_pairs, match_pairs, pictures_by_name
 from ppzoo.data.survey import Survey, survey_folder
-from ppzoo.errors import DataError
+from ppzoo.errors import ConfigError, DataError
 
-COMMANDS = ("patches",)
+COMMANDS = ("patches", "degrade")
 _NAMED_PROBLEMS = 5
 
 
@@ -35,6 +37,23 @@ def add_commands(commands: Any) -> None:
     add("--small-name", default="{}", metavar="T", help="what one is called, such as {}x4 ({})")
     add("--jobs", type=int, metavar="N", help="threads; one per processor by default")
     add_on_error(patches)
+    degrade = commands.add_parser(
+        "degrade", help="pairs as RealSR learns from, of your own photographs, and their noise"
+    )
+    add = degrade.add_argument
+    add("--input", required=True, metavar="DIR", help="folder of photographs")
+    add("--out", required=True, metavar="DIR", help="makes DIR/gt, DIR/lq and DIR/noise")
+    add("--scale", type=int, default=4, metavar="N", help="large / small (4)")
+    add("--clean", type=int, default=2, metavar="N", help="shrink photographs before by N (2)")
+    add("--blur", choices=["bicubic", "random"], default="bicubic", help="how (bicubic)")
+    add("--kernels", metavar="DIR", help="estimated kernels, .npy files, to blur with instead")
+    add("--jpeg", metavar="LOW-HIGH", help="compress small pictures, such as 60-95")
+    add("--noise-from", metavar="DIR", help="photographs to collect noise from")
+    add("--noise-size", type=int, default=128, metavar="N", help="side of a piece of it (128)")
+    add("--noise-variance", type=float, default=20.0, metavar="X", help="what is flat (20)")
+    add("--noise-mean", type=float, default=0.0, metavar="X", help="what is too dark (0)")
+    add("--jobs", type=int, metavar="N", help="threads; one per processor by default")
+    add_on_error(degrade)
 
 
 def add_on_error(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +68,8 @@ def add_on_error(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Run the command that `args.data_command` names; return what to say."""
+    if args.data_command == "degrade":
+        return _degrade(args)
     cut = cut_patches(
         args.input,
         args.out,
@@ -61,18 +82,50 @@ def run(args: argparse.Namespace) -> str:
         jobs=args.jobs,
         on_error=args.on_error,
     )
-    return describe(cut, args.out)
+    made = (
+        f"patches: {cut.patches} of {cut.pictures} pictures in {args.out}; {cut.made} of them new"
+    )
+    return "\n".join([made, *_left_out(cut.problems)])
 
 
-def describe(cut: Cut, out: str) -> str:
-    """Return what was cut, and what was left out, as lines of text."""
-    lines = [f"patches: {cut.patches} of {cut.pictures} pictures in {out}; {cut.made} of them new"]
-    if cut.problems:
-        lines.append(f"left out: {len(cut.problems)}")
-        lines += [f"  {problem}" for problem in cut.problems[:_NAMED_PROBLEMS]]
-        if len(cut.problems) > _NAMED_PROBLEMS:
-            lines.append(f"  ... and {len(cut.problems) - _NAMED_PROBLEMS} more")
-    return "\n".join(lines)
+def _degrade(args: argparse.Namespace) -> str:
+    jpeg = None
+    if args.jpeg is not None:
+        qualities = args.jpeg.split("-")
+        if len(qualities) != 2 or not all(quality.isdigit() for quality in qualities):
+            raise ConfigError(f"--jpeg must be two qualities such as 60-95, got {args.jpeg!r}")
+        jpeg = [int(quality) for quality in qualities]
+    degrade = Degrade(args.scale, blur=args.blur, kernel_path=args.kernels, jpeg=jpeg)
+    made = degrade_folder(
+        args.input,
+        args.out,
+        degrade,
+        clean=args.clean,
+        noise_from=args.noise_from,
+        noise_size=args.noise_size,
+        most_variance=args.noise_variance,
+        least_mean=args.noise_mean,
+        jobs=args.jobs,
+        on_error=args.on_error,
+    )
+    out = Path(args.out)
+    lines = [
+        f"pairs: {made.pairs} in {out / 'gt'} and {out / 'lq'}; {made.made} of them new",
+    ]
+    if args.noise_from:
+        lines.append(f"noise: {made.noise} pictures in {out / 'noise'}")
+    return "\n".join([*lines, *_left_out(made.problems)])
+
+
+def _left_out(problems: Sequence[str]) -> list[str]:
+    """Return lines about what was left out, if anything was."""
+    if not problems:
+        return []
+    lines = [f"left out: {len(problems)}"]
+    lines += [f"  {problem}" for problem in problems[:_NAMED_PROBLEMS]]
+    if len(problems) > _NAMED_PROBLEMS:
+        lines.append(f"  ... and {len(problems) - _NAMED_PROBLEMS} more")
+    return lines
 
 
 def survey_pairs(component: Any) -> list[Survey]:

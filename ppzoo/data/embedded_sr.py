@@ -2,7 +2,8 @@
 """Pairs of small and large pictures for super-resolution, without a download.
 
 The photographs come inside scikit-image and scikit-learn. As in papers, a whole photograph is
-shrunk by `resize_bicubic` and rounded to 8 bits, and crops are cut from both.
+shrunk by `resize_bicubic` and rounded to 8 bits, and crops are cut from both. To learn what RealSR
+does, small pictures can be blurred and noisy, as `degradation.py` has it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 import paddle
 
 from ppzoo.data.bicubic import resize_bicubic
+from ppzoo.data.degradation import camera_noise, draw_kernel
+from ppzoo.data.degradation import shrink as camera_shrink
 from ppzoo.data.loader import collate
 from ppzoo.data.photographs import embedded_photograph
 from ppzoo.errors import ConfigError
@@ -41,6 +44,9 @@ SHRINKS: dict[str, dict[str, tuple[int, ...]]] = {
     "test": {"chelsea": (2,), "camera": (2,), "flower": (3,), "coins": (2,), "coffee": (3,)},
 }
 _SCALES = (2, 3, 4)
+_DEGRADATIONS = (None, "noise", "blur", "blur+noise")
+# Standard deviation of noise at middle grey, in levels: a telephone's by day and at dusk.
+_NOISE = (3.0, 9.0)
 _SIZE, _LARGEST_SIZE = 96, 160
 # Of two places the first that shows something, by the standard deviation of the green levels. Only
 # two, because a network that has seen no plain sky draws patterns into it.
@@ -58,13 +64,15 @@ class Pair(NamedTuple):
 
 
 @functools.lru_cache(maxsize=128)
-def embedded_pair(photo: str, shrink: int, scale: int) -> Pair:
+def embedded_pair(photo: str, shrink: int, scale: int, blurred: bool = False) -> Pair:
     """Return an embedded photograph and what is left of it after shrinking.
 
     Args:
         photo: a key of `photographs.PHOTOGRAPHS`.
         shrink: what the photograph's sides are divided by before.
         scale: what they are divided by again for the small picture.
+        blurred: shrink by a kernel as cameras have instead of the bicubic one; each photograph
+            has its own.
 
     Returns:
         the pair; its arrays are shared and cannot be written to.
@@ -74,11 +82,10 @@ def embedded_pair(photo: str, shrink: int, scale: int) -> Pair:
         large = resize_bicubic(large, 1 / shrink)
     height, width = (side - side % scale for side in large.shape[:2])
     large = large[:height, :width]
+    random = np.random.RandomState([*photo.encode(), shrink])
+    small = camera_shrink(large, scale, draw_kernel(random, scale) if blurred else None)
     # Planes are cut and turned in half the time that interleaved colours take.
-    planes = [
-        np.ascontiguousarray(image.transpose(2, 0, 1))
-        for image in (large, resize_bicubic(large, 1 / scale))
-    ]
+    planes = [np.ascontiguousarray(image.transpose(2, 0, 1)) for image in (large, small)]
     for image in planes:
         image.setflags(write=False)
     return Pair(f"{photo}_{shrink}", *planes)
@@ -126,6 +133,8 @@ class EmbeddedSRDataset(paddle.io.Dataset):
         size: side of the crops of `gt` in pixels, a multiple of `scale` up to 160; 96 by default.
             Not for `test`.
         samples: how many crops there are, 2048 by default; of `test`, how many photographs.
+        degradation: what `lq` has suffered beside bicubic shrinking: `noise` of a sensor, which the
+            index decides, `blur` by a kernel of its own for each photograph, or `blur+noise`.
 
     Raises:
         ConfigError: an argument out of range.
@@ -140,12 +149,18 @@ class EmbeddedSRDataset(paddle.io.Dataset):
         scale: int = 4,
         size: int | None = None,
         samples: int | None = None,
+        degradation: Literal["noise", "blur", "blur+noise"] | None = None,
     ) -> None:
         super().__init__()
         if mode not in SHRINKS:
             raise ConfigError(f"EmbeddedSRDataset: 'mode' must be train or test, got {mode!r}")
         if scale not in _SCALES:
             raise ConfigError(f"EmbeddedSRDataset: 'scale' must be 2, 3 or 4, got {scale!r}")
+        if degradation not in _DEGRADATIONS:
+            raise ConfigError(
+                "EmbeddedSRDataset: 'degradation' must be noise, blur or blur+noise, or left out, "
+                f"got {degradation!r}"
+            )
         most = 1_000_000 if mode == "train" else len(SHRINKS[mode])
         samples = min(2048, most) if samples is None else samples
         if not isinstance(samples, int) or not 1 <= samples <= most:
@@ -160,9 +175,11 @@ class EmbeddedSRDataset(paddle.io.Dataset):
                 "EmbeddedSRDataset: photographs of mode test are whole; leave out 'size'"
             )
         self._count = samples
+        self._noisy = degradation in ("noise", "blur+noise")
+        blurred = degradation in ("blur", "blur+noise")
         # By photograph, so that each is seen equally often however many sizes it comes in.
         pairs = [
-            [embedded_pair(photo, shrink, scale) for shrink in shrinks]
+            [embedded_pair(photo, shrink, scale, blurred) for shrink in shrinks]
             for photo, shrinks in SHRINKS[mode].items()
         ]
         least = self.size or 0
@@ -181,7 +198,7 @@ class EmbeddedSRDataset(paddle.io.Dataset):
         small = np.empty((len(places), 3, side, side), np.uint8)
         large = np.empty((len(places), 3, self.size, self.size), np.uint8)
         for row, place in enumerate(places):
-            small[row] = _cut(place.pair.small, place, 1, side)
+            small[row] = self._seen(_cut(place.pair.small, place, 1, side), int(indices[row]))
             large[row] = _cut(place.pair.large, place, self.scale, self.size)
         names = [place.name for place in places]
         return {
@@ -204,7 +221,7 @@ class EmbeddedSRDataset(paddle.io.Dataset):
             return {key: value[0] for key, value in self.get_batch([index]).items()}
         pair, name = self._pairs[index][0], self.source(index)
         return {
-            "lq": _unit(pair.small),
+            "lq": _unit(self._seen(pair.small, index)),
             "gt": _unit(pair.large),
             "lq_path": name,
             "gt_path": name,
@@ -212,6 +229,14 @@ class EmbeddedSRDataset(paddle.io.Dataset):
 
     def __len__(self) -> int:
         return self._count
+
+    def _seen(self, small: np.ndarray, index: int) -> np.ndarray:
+        """Return a small picture, uint8 [3, h, w], as the camera delivers it."""
+        if not self._noisy:
+            return small
+        random = np.random.RandomState((index, small.shape[-1], 2020))
+        noisy = camera_noise(small.transpose(1, 2, 0), random, random.uniform(*_NOISE))
+        return noisy.transpose(2, 0, 1)
 
     def _place(self, index: int) -> Place:
         round_, photo = divmod(index, len(self._pairs))

@@ -251,7 +251,8 @@ class SRNoise(Transform):
         keys: see `Transform`.
 
     Raises:
-        DataError: when first called, if the folder holds no PNG picture.
+        DataError: when called, if the folder holds no PNG picture, one is smaller than `size`, or
+            a picture is of another size.
     """
 
     is_random = True
@@ -265,9 +266,12 @@ class SRNoise(Transform):
     def draw(self, image: np.ndarray) -> np.ndarray:
         """Return a patch of noise with zero mean, float32 [C, size, size]."""
         if self._files is None:
-            self._files = sorted(Path(self.noise_path).glob("*.png"))
-        if not self._files:
-            raise DataError(f"SRNoise: there are no PNG pictures in the folder {self.noise_path}")
+            self._files = noise_files(self.noise_path)
+        if image.shape[-2:] != self.crop.size:
+            raise DataError(
+                f"SRNoise: pictures are of the shape {list(image.shape)}, not [C, H, W] with "
+                f"sides of 'size' {self.crop.size[0]}"
+            )
         patch = self.crop(read_image(self._files[np.random.randint(len(self._files))]))
         noise = patch.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         return noise - noise.mean(axis=(1, 2), keepdims=True)
@@ -302,6 +306,21 @@ class MirrorVideoSequence(Transform):
     def apply(self, image: np.ndarray, drawn: Any) -> np.ndarray:
         """Refuse a single picture."""
         raise DataError("MirrorVideoSequence takes lists of frames, got a single picture")
+
+
+def noise_files(folder: str) -> list[Path]:
+    """Return the pictures of noise in a folder.
+
+    Raises:
+        DataError: there are none.
+    """
+    files = sorted(Path(folder).expanduser().glob("*.png"))
+    if not files:
+        raise DataError(
+            f"there are no pictures of noise (*.png) in the folder {folder}; collect them from "
+            "photographs: ppzoo data degrade --input DIR --out DIR --noise-from DIR"
+        )
+    return files
 
 
 def _cut(image: Any, top: int, left: int, side: int) -> Any:

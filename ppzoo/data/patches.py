@@ -8,7 +8,6 @@ PaddleGAN's tool for DIV2K gives them.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import itertools
@@ -23,6 +22,7 @@ from ppzoo.atomic import atomic_write
 from ppzoo.data.bicubic import resize_bicubic
 from ppzoo.data.folder import OnError
 from ppzoo.data.lmdb_pictures import DatabaseWriter, is_database, picture_size, read_picture
+from ppzoo.data.many import for_each
 from ppzoo.data.notes import agree_on_settings
 from ppzoo.data.sr import Pair, fitting_pairs, match_pairs, pictures_by_name
 from ppzoo.errors import ConfigError, DataError
@@ -113,7 +113,19 @@ def cut_patches(
             stack.enter_context(store)
             note = store.root / _NOTE
             agree_on_settings(note, settings, "patches", binding=not store.is_empty())
-        _cut_all(plan, _Cutter(stores, size, step, scale or 1), result, jobs, on_error, progress)
+        cutter = _Cutter(stores, size, step, scale or 1)
+        for patches, made in for_each(
+            cutter.cut,
+            plan,
+            "cutting",
+            jobs=jobs,
+            on_error=on_error,
+            problems=result.problems,
+            progress=progress,
+        ):
+            result.pictures += 1
+            result.patches += patches
+            result.made += made
     return result
 
 
@@ -171,37 +183,6 @@ def _plan(
     fitting, unfit = fitting_pairs(pairs, scale, size, "size", progress)
     result.problems += [unfit] if unfit else []
     return {pair.large.relative_to(sources[0]).with_suffix(""): pair for pair in fitting}
-
-
-def _cut_all(
-    plan: dict[Path, Pair],
-    cutter: _Cutter,
-    result: Cut,
-    jobs: int | None,
-    on_error: OnError,
-    progress: bool,
-) -> None:
-    from tqdm import tqdm
-
-    with concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        try:
-            futures = [pool.submit(cutter.cut, name, pair) for name, pair in plan.items()]
-            done = concurrent.futures.as_completed(futures)
-            hidden = None if progress else True
-            for future in tqdm(done, "cutting", len(futures), unit="picture", disable=hidden):
-                try:
-                    patches, made = future.result()
-                except DataError as error:
-                    if on_error == "raise":
-                        raise
-                    result.problems.append(str(error))
-                else:
-                    result.pictures += 1
-                    result.patches += patches
-                    result.made += made
-        finally:
-            # What has begun is finished; the rest is left to the next call.
-            pool.shutdown(cancel_futures=True)
 
 
 class _Folder:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ppzoo.data import preprocess as steps
 from ppzoo.data.bicubic import resize_bicubic
+from ppzoo.data.degradation import Degrade
 from ppzoo.data.folder import FileDataset, OnError, find_images
 from ppzoo.data.lmdb_pictures import is_database, list_pictures, picture_size
 from ppzoo.data.paired import SRPairedRandomCrop
@@ -55,7 +56,7 @@ class SRDataset(FileDataset):
     Args:
         lq_folder: the small pictures, a folder or an LMDB database (`*.lmdb`). Without it they are
             made: large pictures are cut to multiples of `scale` and shrunk by `resize_bicubic`,
-            and steps that load `lq` do nothing.
+            unless a step `Degrade` makes them; steps that load `lq` do nothing.
         gt_folder: the large pictures, likewise; subfolders are looked into.
         preprocess: the steps.
         scale: size of a large picture / size of the small one.
@@ -328,7 +329,11 @@ def _making_steps(
     last = loads.index("gt") + 1
     first = [step for step, key in zip(preprocess[:last], loads, strict=False) if key != "lq"]
     rest = [step for step, key in zip(preprocess[last:], loads[last:], strict=True) if key != "lq"]
-    return [*first, _Shrink(scale)], rest
+    degrading = [step for step in rest if isinstance(step, Degrade)]
+    for step in degrading:
+        if step.scale != scale:
+            raise ConfigError(f"SRDataset: 'scale' is {scale} but that of Degrade is {step.scale}")
+    return [*first, _Shrink(scale, makes_lq=not degrading)], rest
 
 
 class _Shrink:
@@ -336,13 +341,15 @@ class _Shrink:
 
     is_random = False
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale: int, makes_lq: bool) -> None:
         self.scale = scale
+        self.makes_lq = makes_lq
 
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         height, width = (side - side % self.scale for side in sample["gt"].shape[:2])
         sample["gt"] = sample["gt"][:height, :width]
-        sample["lq"] = resize_bicubic(sample["gt"], 1 / self.scale)
-        for key in ("gt", "lq"):
+        if self.makes_lq:
+            sample["lq"] = resize_bicubic(sample["gt"], 1 / self.scale)
+        for key in ("gt", "lq")[: 1 + self.makes_lq]:
             sample[f"{key}_ori_shape"] = np.asarray(sample[key].shape, np.int64)
         return sample

@@ -104,3 +104,26 @@ def test_large_pictures_alone_are_enough(folder, capsys) -> None:
     code, said = check(folder, capsys)
     assert code == 0
     assert "64 x 48" in said
+
+
+def test_photographs_become_pairs_and_noise(folder, capsys) -> None:
+    noisy = np.random.RandomState(0).normal(120, 3, (64, 64, 3)).round().astype(np.uint8)
+    write_image(folder / "noisy" / "sky.png", noisy)
+    command = ["data", "degrade", "--input", f"{folder}/hr", "--out", f"{folder}/real"]
+    command += ["--clean", "1", "--blur", "random", "--jpeg", "60-90"]
+    command += ["--noise-from", f"{folder}/noisy", "--noise-size", "32"]
+    for new in (3, 0):
+        assert cli.main(command) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].startswith("pairs: 3 in ")
+        assert said[0].endswith(f"; {new} of them new")
+        assert said[1] == f"noise: 4 pictures in {folder}/real/noise"
+    code, _ = check(folder, capsys, f"lq_folder: {folder}/real/lq", "real/gt")
+    assert code == 0
+
+
+@pytest.mark.parametrize("jpeg", ["60", "low-high", "60-90-95"])
+def test_qualities_are_two_numbers(folder, capsys, jpeg) -> None:
+    command = ["data", "degrade", "--input", f"{folder}/hr", "--out", f"{folder}/real"]
+    assert cli.main([*command, "--jpeg", jpeg]) == 2
+    assert "--jpeg" in capsys.readouterr().err

@@ -90,6 +90,27 @@ def test_crops_are_turned_flipped_and_the_same_each_time() -> None:
     assert far.source(4096 + 13) != far.source(13)
 
 
+def test_small_pictures_can_be_noisy_and_blurred() -> None:
+    for mode, size in (("train", 64), ("test", None)):
+        clean, noisy, blurred, both = (
+            EmbeddedSRDataset(mode, size=size, samples=4, degradation=degradation)
+            for degradation in (None, "noise", "blur", "blur+noise")
+        )
+        for index in range(4):
+            expected = clean[index]
+            for dataset in (noisy, blurred, both):
+                sample = dataset[index]
+                assert np.array_equal(sample["gt"], expected["gt"])
+                assert np.array_equal(sample["lq"], dataset.get_batch([index])["lq"][0])
+                levels(sample["lq"])
+            for dirty, without in ((noisy, clean), (both, blurred)):
+                noise = (dirty[index]["lq"] - without[index]["lq"]) * 255
+                assert 1 < noise.std() < 12
+                assert abs(noise.mean()) < 1
+            apart = blurred[index]["lq"] - expected["lq"]
+            assert 0.002 < apart.std() < 0.1
+
+
 def test_dull_places_are_drawn_again(monkeypatch) -> None:
     def deviation() -> float:
         batch = EmbeddedSRDataset("train", samples=260).get_batch(range(260))
@@ -134,6 +155,7 @@ def test_whole_photographs_come_one_at_a_time() -> None:
         {"samples": 0},
         {"mode": "test", "samples": 6},
         {"mode": "test", "size": 96},
+        {"degradation": "snow"},
     ],
 )
 def test_wrong_arguments_are_named(kwargs) -> None:

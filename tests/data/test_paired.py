@@ -133,8 +133,10 @@ def test_sr_noise_adds_noise_without_a_mean(tmp_path):
     assert noisy.std() > 0.1
     assert 0.4 < noisy.mean() < 0.6
     assert noisy.min() >= 0
-    with pytest.raises(DataError, match="no PNG pictures in the folder"):
+    with pytest.raises(DataError, match=r"no pictures of noise .*ppzoo data degrade"):
         SRNoise(str(tmp_path / "nowhere"), 8)(image)
+    with pytest.raises(DataError, match=r"\[3, 8, 8\], not \[C, H, W\] with sides of 'size' 16"):
+        SRNoise(str(tmp_path), 16)(image)
 
 
 def test_sequences_of_frames():
