@@ -188,7 +188,7 @@ def how_to_get(folder: str | os.PathLike[str]) -> str:
     for place in (Path(folder), *Path(folder).parents):
         if place.name == "cartoon":
             return f"; make it: ppzoo data prepare cartoon --photos DIR --out {place}"
-        if place.name == "frames":
+        if place.name in ("frames", "frames_test"):
             return f"; make it: ppzoo data prepare frames --videos DIR --out {place}"
         if place.name == "DIV2K":
             named = re.search(r"X(\d)_sub", str(folder))

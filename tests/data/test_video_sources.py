@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ppzoo.config import load_config
 from ppzoo.data import video_sources
 from ppzoo.data.bicubic import resize_bicubic
 from ppzoo.data.loader import build_dataset
@@ -128,3 +129,24 @@ def test_vimeo90k_gets_its_small_frames(tmp_path: Path) -> None:
     os.remove(root / "sequences" / "00001/0002" / "im4.png")
     with pytest.raises(DataError, match=r"00001/0002 has 6 of the 7 frames .* im4\.png is missing"):
         prepare_vimeo90k(out, progress=False)
+
+
+def test_configs_read_what_is_prepared() -> None:
+    made = {
+        f"data/REDS/{folder.replace('train', kind)}"
+        for folder, _ in video_sources._REDS_PARTS.values()
+        for kind in ("train", "REDS4_test")
+    }
+    made |= {f"data/vimeo90k/vimeo_septuplet{kind}/sequences" for kind in ("", "_matlabLRx4")}
+    made |= {f"data/{name}/{side}" for name in ("frames", "frames_test") for side in ("lq", "gt")}
+    seen = set()
+    for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")):
+        config = load_config(path, check=True)
+        for section in (config.dataset.train, config.dataset.test):
+            arguments = section.component.kwargs
+            component = arguments.get("dataset", section.component)
+            if getattr(component, "name", "").startswith("VSR"):
+                folders = {component.kwargs["lq_folder"], component.kwargs["gt_folder"]}
+                assert folders <= made, path.name
+                seen.add(path.stem)
+    assert "edvr_m_frames" in seen

@@ -175,6 +175,9 @@ def test_missing_folders_and_lists_are_named_with_what_helps(tmp_path: Path) -> 
     (root / "meta.txt").write_text("001/00000000.png\n")
     with pytest.raises(DataError, match=r"lq of 'lq_folder' does not exist; .* prepare reds"):
         make(root, preprocess=steps)
+    own = tmp_path / "frames_test"
+    with pytest.raises(DataError, match=rf"prepare frames --videos DIR --out {own}$"):
+        make(own, "VSRFramesDataset", preprocess=steps)
     with pytest.raises(ConfigError, match="'num_frames' must be odd"):
         make(root, preprocess=steps, num_frames=4)
 
