@@ -179,8 +179,8 @@ def check_sizes(
             )
         elif patch is not None and min(large) < patch:
             problems.append(
-                f"{gt_path} of {large[0]} x {large[1]} pixels is smaller than the patch of {patch}, "
-                "the 'gt_patch_size' of SRPairedRandomCrop"
+                f"{gt_path} of {large[0]} x {large[1]} pixels is smaller than the patch of "
+                f"{patch}, the 'gt_patch_size' of SRPairedRandomCrop"
             )
     if problems:
         raise DataError(_summary(problems))
