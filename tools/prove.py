@@ -162,6 +162,12 @@ PROOFS = {
         _SHARPER,
         "bicubic",
     ),
+    "realsr": Proof(
+        "configs/demo/realsr_photographs.yaml",
+        "RealSR's degradations teach a network to enlarge blurred and noisy photographs",
+        _SHARPER,
+        "bicubic",
+    ),
     "srgan": Proof(
         "configs/demo/srgan_psnr_photographs.yaml",
         "SRGAN's first stage enlarges photographs that it has not seen better than bicubic",

@@ -51,6 +51,9 @@ _SIZE, _LARGEST_SIZE = 96, 160
 # Of two places the first that shows something, by the standard deviation of the green levels. Only
 # two, because a network that has seen no plain sky draws patterns into it.
 _DRAWS, _LEAST_DEVIATION = 2, 8.0
+# Half of the crops keep their colours. Thirteen photographs have few, and most are grey or brown: a
+# network that has seen no red petals would draw them worse than it draws anything else.
+_COLOURS = (*[(0, 1, 2)] * 5, (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 # Random numbers are drawn for so many samples at a time, which costs less than for each.
 _BLOCK = 4096
 
@@ -93,15 +96,16 @@ def embedded_pair(photo: str, shrink: int, scale: int, blurred: bool = False) ->
 
 @functools.lru_cache(maxsize=256)
 def _draws(block: int, side: int) -> np.ndarray:
-    """Return the random numbers of a block of samples, [_BLOCK, 2 * _DRAWS + 2] in [0, 1)."""
+    """Return the random numbers of a block of samples, [_BLOCK, 2 * _DRAWS + 3] in [0, 1)."""
     # Streams of RandomState are the same in all versions of NumPy.
-    return np.random.RandomState((block, side, 1956)).random_sample((_BLOCK, 2 * _DRAWS + 2))
+    return np.random.RandomState((block, side, 1956)).random_sample((_BLOCK, 2 * _DRAWS + 3))
 
 
 class Place(NamedTuple):
     """Where in a pair a crop is, in pixels of the small picture, and how it is laid down.
 
-    It is turned by `turns` times 90 degrees, then flipped if `flipped`.
+    It is turned by `turns` times 90 degrees, then flipped if `flipped`; `channels` says which
+    channels of the photograph its red, green and blue are.
     """
 
     pair: Pair
@@ -109,12 +113,14 @@ class Place(NamedTuple):
     left: int
     turns: int
     flipped: bool
+    channels: tuple[int, int, int]
 
     @property
     def name(self) -> str:
         """What to call it, as if it were a file."""
         turn = f"{90 * self.turns}{'_flipped' if self.flipped else ''}"
-        return f"{self.pair.name}_{self.top}_{self.left}_{turn}.png"
+        colours = "".join("rgb"[channel] for channel in self.channels)
+        return f"{self.pair.name}_{self.top}_{self.left}_{turn}_{colours}.png"
 
 
 @DATASETS.register()
@@ -126,8 +132,8 @@ class EmbeddedSRDataset(paddle.io.Dataset):
     if read from files. The split is by photograph.
 
     Args:
-        mode: `train` has crops of thirteen photographs, turned and flipped, at places that the
-            index decides. `test` has five other photographs as wholes of at most 256 pixels a
+        mode: `train` has crops of thirteen photographs, turned and flipped and half of them with
+            their colours exchanged, at places that the index decides. `test` has five other photographs as wholes of at most 256 pixels a
             side, of different sizes: a cat, a cameraman and coins in grey, a flower, a cup.
         scale: how many times larger `gt` is, 2, 3 or 4.
         size: side of the crops of `gt` in pixels, a multiple of `scale` up to 160; 96 by default.
@@ -245,13 +251,14 @@ class EmbeddedSRDataset(paddle.io.Dataset):
         side = (self.size or 0) // self.scale
         height, width = pair.small.shape[1:]
         block, row = divmod(index, _BLOCK)
-        *places, turn, flip = _draws(block, side)[row]
+        *places, turn, flip, colours = _draws(block, side)[row]
         top = left = 0
         for down, right in zip(places[::2], places[1::2], strict=True):
             top, left = int(down * (height - side + 1)), int(right * (width - side + 1))
             if pair.small[1, top : top + side, left : left + side].std() >= _LEAST_DEVIATION:
                 break
-        return Place(pair, top, left, int(turn * 4), flip < 0.5)
+        channels = _COLOURS[int(colours * len(_COLOURS))]
+        return Place(pair, top, left, int(turn * 4), flip < 0.5, channels)
 
 
 def _crop_size(size: int | None, scale: int) -> int:
@@ -267,7 +274,7 @@ def _crop_size(size: int | None, scale: int) -> int:
 def _cut(image: np.ndarray, place: Place, factor: int, side: int) -> np.ndarray:
     top, left = place.top * factor, place.left * factor
     square = image[:, top : top + side, left : left + side]
-    square = np.rot90(square, place.turns, (1, 2))
+    square = np.rot90(square, place.turns, (1, 2))[list(place.channels)]
     return square[..., ::-1] if place.flipped else square
 
 
