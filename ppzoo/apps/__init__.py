@@ -14,6 +14,10 @@ PREDICTORS = {
     "pix2pix": "ppzoo.apps.pix2pix",
     "cyclegan": "ppzoo.apps.cyclegan",
     "ugatit": "ppzoo.apps.ugatit",
+    "esrgan": "ppzoo.apps.esrgan",
+    "realsr": "ppzoo.apps.realsr",
+    "rcan": "ppzoo.apps.rcan",
+    "srgan": "ppzoo.apps.srgan",
     "edvr": "ppzoo.apps.edvr",
     "restore": "ppzoo.apps.restore",
 }

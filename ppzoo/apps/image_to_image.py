@@ -322,8 +322,19 @@ def _padded(picture: np.ndarray, height: int, width: int) -> tuple[np.ndarray, i
     return np.pad(picture, around, mode="symmetric"), top, left
 
 
-def planned(source: Source, output: Source) -> list[tuple[Path, Path]]:
+def planned(
+    source: Source,
+    output: Source,
+    suffix: str | None = None,
+    writable: Sequence[str] = _WRITABLE,
+) -> list[tuple[Path, Path]]:
     """Return the pictures at `source`, and where the result of each belongs.
+
+    Args:
+        source: a picture file or a folder.
+        output: a folder, or the result's name.
+        suffix: of results in a folder; by default the picture's own if it is writable, else .png.
+        writable: suffixes that results can have.
 
     Raises:
         DataError: there are none.
@@ -334,12 +345,12 @@ def planned(source: Source, output: Source) -> list[tuple[Path, Path]]:
         if not path.exists():
             raise DataError(f"there is no file or folder {path} (--input)")
         is_picture = target.suffix.lower() in {*IMAGE_SUFFIXES, ".gif"}
-        if is_picture and target.suffix.lower() not in _WRITABLE and not target.is_dir():
+        if is_picture and target.suffix.lower() not in writable and not target.is_dir():
             raise UserError(
-                f"--output is {target}, but results are written as {', '.join(_WRITABLE)} only"
+                f"--output is {target}, but results are written as {', '.join(writable)} only"
             )
-        is_name = target.suffix.lower() in _WRITABLE and not target.is_dir()
-        pairs = [(path, target if is_name else target / _result_name(path).name)]
+        is_name = target.suffix.lower() in writable and not target.is_dir()
+        pairs = [(path, target if is_name else target / _result_name(path, suffix).name)]
     else:
         results = os.path.realpath(target)
         found = [
@@ -352,13 +363,13 @@ def planned(source: Source, output: Source) -> list[tuple[Path, Path]]:
         if not found:
             raise DataError(f"all pictures in {path} (--input) are results in {target} (--output)")
         inside = [picture.relative_to(path) for picture in found]
-        count = collections.Counter(map(_result_name, inside))
+        count = collections.Counter(_result_name(name, suffix) for name in inside)
         pairs = []
         for picture, name in zip(found, inside, strict=True):
-            result = _result_name(name)
+            result = _result_name(name, suffix)
             # c.bmp and c.png are two pictures: their results must not be one.
             if count[result] > 1 and result != name:
-                result = name.with_name(f"{name.name}.png")
+                result = name.with_name(f"{name.name}{result.suffix}")
             pairs.append((picture, target / result))
     pictures = {os.path.realpath(picture) for picture, _ in pairs}
     for picture, result in pairs:
@@ -370,8 +381,10 @@ def planned(source: Source, output: Source) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def _result_name(path: Path) -> Path:
-    return path if path.suffix.lower() in _WRITABLE else path.with_suffix(".png")
+def _result_name(path: Path, suffix: str | None) -> Path:
+    if suffix is None and path.suffix.lower() in _WRITABLE:
+        return path
+    return path.with_suffix(suffix or ".png")
 
 
 def infer_generator(arrays: Mapping[str, np.ndarray], source: Source = "weights") -> dict[str, Any]:
@@ -489,14 +502,25 @@ def run_with(predictor: ImageToImagePredictor, args: argparse.Namespace) -> dict
         skip_existing=args.skip_existing,
         compare=args.compare,
     )
+    return report(done, args.output, predictor.describe())
+
+
+def report(done: Folded, output: Source, how: str) -> dict[str, Path]:
+    """Say on the command line what became of pictures, and return where they are, by kind.
+
+    Args:
+        done: what became of them.
+        output: the folder that they are in.
+        how: by which backend, and what else to say.
+    """
     for problem in done.problems[:5]:
         sys.stderr.write(f"left out: {problem}\n")
     facts = [f"{len(done.written)} written"]
     facts += [f"{len(done.existing)} there already"] if done.existing else []
     facts += [f"{len(done.problems)} left out"] if done.problems else []
-    sys.stderr.write(f"pictures: {', '.join(facts)}; {predictor.describe()}\n")
+    sys.stderr.write(f"pictures: {', '.join(facts)}; {how}\n")
     results = [*done.written, *done.existing]
-    return {"picture": results[0]} if len(results) == 1 else {"pictures": Path(args.output)}
+    return {"picture": results[0]} if len(results) == 1 else {"pictures": Path(output)}
 
 
 def options_of(args: argparse.Namespace) -> dict[str, Any]:

@@ -121,6 +121,13 @@ _FILES = [
     ),
     # Restoration of pictures and videos.
     WeightsFile("realsr", "/applications/DF2K_JPEG.pdparams", "flat"),
+    *_models(
+        ("realsr_df2k", "realsr_df2k"),
+        ("realsr_dped", "realsr_dped"),
+        ("realsr_merge", "realsr_merge"),
+        ("esrgan", "esrgan_x4"),
+        ("esrgan_psnr", "esrgan_psnr_x4"),
+    ),
     WeightsFile("deoldify_stable", "/applications/DeOldify_stable.pdparams"),
     WeightsFile("deoldify_artistic", "/applications/DeOldify_art.pdparams"),
     WeightsFile("deep_remaster", "/applications/deep_remaster.pdparams", "modelR, modelC"),
