@@ -133,8 +133,9 @@ class EmbeddedSRDataset(paddle.io.Dataset):
 
     Args:
         mode: `train` has crops of thirteen photographs, turned and flipped and half of them with
-            their colours exchanged, at places that the index decides. `test` has five other photographs as wholes of at most 256 pixels a
-            side, of different sizes: a cat, a cameraman and coins in grey, a flower, a cup.
+            their colours exchanged, at places that the index decides. `test` has five other
+            photographs as wholes of at most 256 pixels a side, of different sizes: a cat, a
+            cameraman and coins in grey, a flower, a cup.
         scale: how many times larger `gt` is, 2, 3 or 4.
         size: side of the crops of `gt` in pixels, a multiple of `scale` up to 160; 96 by default.
             Not for `test`.
