@@ -49,7 +49,7 @@ def add_commands(commands: Any) -> None:
     add("--kernels", metavar="DIR", help="estimated kernels, .npy files, to blur with instead")
     add("--jpeg", metavar="LOW-HIGH", help="compress small pictures, such as 60-95")
     add("--noise-from", metavar="DIR", help="photographs to collect noise from")
-    add("--noise-size", type=int, default=128, metavar="N", help="side of a piece of it (128)")
+    add("--noise-size", type=int, default=64, metavar="N", help="side of a piece of it (64)")
     add("--noise-variance", type=float, default=20.0, metavar="X", help="what is flat (20)")
     add("--noise-mean", type=float, default=0.0, metavar="X", help="what is too dark (0)")
     add("--jobs", type=int, metavar="N", help="threads; one per processor by default")

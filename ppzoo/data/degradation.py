@@ -30,6 +30,9 @@ _LARGEST_KERNEL = 65
 _REACH = 3.0
 # A flat place without any variation is black or overexposed, and shows no noise.
 _LEAST_VARIANCE = 0.3
+# A flat place is divided into so many parts a side. What is within parts must make up this share of
+# its variance, and that of no part may exceed the mean so many times.
+_PARTS, _LEAST_WITHIN, _MOST_UNEVEN = 4, 0.6, 2.5
 
 
 # ---------------------------------------------------------------- blur
@@ -150,11 +153,12 @@ def shrink(image: np.ndarray, scale: int, kernel: np.ndarray | None = None) -> n
 
 
 def flat_places(
-    image: np.ndarray, size: int = 128, most_variance: float = 20.0, least_mean: float = 0.0
+    image: np.ndarray, size: int = 64, most_variance: float = 20.0, least_mean: float = 0.0
 ) -> Iterator[np.ndarray]:
     """Yield squares of a photograph that show nothing but noise.
 
-    They are flat by RealSR's measure: the variance of their grey levels is small.
+    Flat is by RealSR's measure what has grey levels of little variance. Beyond that, parts of a
+    square must be alike: otherwise clouds, and corners of things, would pass for noise.
 
     Args:
         image: uint8 RGB [H, W, 3].
@@ -167,8 +171,14 @@ def flat_places(
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     for top in range(0, image.shape[0] - size + 1, size):
         for left in range(0, image.shape[1] - size + 1, size):
-            square = grey[top : top + size, left : left + size]
-            if _LEAST_VARIANCE < square.var() < most_variance and square.mean() > least_mean:
+            square = grey[top : top + size, left : left + size].astype(np.float64)
+            if not _LEAST_VARIANCE < square.var() < most_variance or square.mean() <= least_mean:
+                continue
+            part = size // _PARTS
+            parts = square[: part * _PARTS, : part * _PARTS].reshape(_PARTS, part, _PARTS, part)
+            variances = parts.var(axis=(1, 3))
+            is_even = variances.mean() > _LEAST_WITHIN * square.var()
+            if is_even and variances.max() < _MOST_UNEVEN * variances.mean():
                 yield image[top : top + size, left : left + size]
 
 

@@ -57,7 +57,7 @@ def degrade_folder(
     *,
     clean: int = 2,
     noise_from: str | os.PathLike[str] | None = None,
-    noise_size: int = 128,
+    noise_size: int = 64,
     most_variance: float = 20.0,
     least_mean: float = 0.0,
     jobs: int | None = None,

@@ -190,7 +190,12 @@ def how_to_get(folder: str | os.PathLike[str]) -> str:
             return f"; make it: ppzoo data prepare cartoon --photos DIR --out {place}"
         if place.name in ("frames", "frames_test"):
             return f"; make it: ppzoo data prepare frames --videos DIR --out {place}"
-        if place.name == "DIV2K":
+        if place.name in ("DF2K", "DPED"):
+            return (
+                f"; make it of your own photographs: ppzoo data degrade --input DIR --out {place} "
+                f"--noise-from DIR, and name {place}/gt, {place}/lq and {place}/noise in the config"
+            )
+        if place.name == "DIV2K" and "_sub" in str(folder):
             named = re.search(r"X(\d)_sub", str(folder))
             factor = named[1] if named else "4"
             return (

@@ -92,6 +92,11 @@ class SRDataset(FileDataset):
             paths = pictures_by_name(gt_folder, "gt_folder").values()
             pairs, problems = [Pair(path, path) for path in paths], []
         else:
+            if not Path(lq_folder).expanduser().exists() and Path(gt_folder).expanduser().exists():
+                raise DataError(
+                    f"the folder {lq_folder} of 'lq_folder' does not exist{how_to_get(lq_folder)}; "
+                    "or leave 'lq_folder' out, and small pictures are made of the large ones"
+                )
             pairs, problems = match_pairs(lq_folder, gt_folder, scale, filename_tmpl)
         if problems and on_error != "skip":
             raise DataError(summary(problems) + "; set 'on_error: skip' to leave them out")
@@ -161,7 +166,8 @@ def match_pairs(
             "'filename_tmpl' must have one {}, where the large picture's name goes, "
             f"got {filename_tmpl!r}"
         )
-    small, large = map(pictures_by_name, (lq_folder, gt_folder), options)
+    large = pictures_by_name(gt_folder, options[1])
+    small = pictures_by_name(lq_folder, options[0])
     pairs, problems, wanted = [], [], set()
     for name, path in large.items():
         partner = name.with_name(filename_tmpl.replace("{}", name.name))

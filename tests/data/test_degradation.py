@@ -149,6 +149,16 @@ def test_flat_places_show_noise_and_nothing_else() -> None:
     assert len(list(flat_places(noisy, 32))) == len(found) + 1
 
 
+def test_clouds_and_corners_of_things_are_no_noise() -> None:
+    image = camera_noise(np.full((64, 192, 3), 120, np.uint8), random(), 2.0)
+    image[:, 64:128] += np.linspace(0, 9, 64).astype(np.uint8)[:, np.newaxis, np.newaxis]
+    image[:16, 128:144] = PHOTO[:16, :16] // 8 + 110
+    shades = [image[:, left : left + 64] for left in (64, 128)]
+    assert all(square.mean(axis=2).var() < 20 for square in shades)
+    [only] = flat_places(image, 64)
+    assert np.array_equal(only, image[:, :64])
+
+
 def test_noise_of_a_sensor_is_stronger_where_it_is_brighter() -> None:
     noise = {
         level: camera_noise(np.full((64, 64, 3), level, np.uint8), random(), 6.0).astype(int)

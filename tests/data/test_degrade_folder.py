@@ -113,16 +113,16 @@ def test_noise_is_collected_and_trained_with(photos, tmp_path) -> None:
 
 
 def test_one_photograph_does_not_make_all_of_the_noise(photos, tmp_path) -> None:
-    image = camera_noise(np.full((256, 256, 3), 150, np.uint8), np.random.RandomState(0), 3.0)
+    image = camera_noise(np.full((256, 512, 3), 150, np.uint8), np.random.RandomState(0), 3.0)
     write_image(tmp_path / "noisy" / "sky.png", image)
-    made = degrade(photos, tmp_path / "out", noise_from=tmp_path / "noisy", noise_size=16)
+    made = degrade(photos, tmp_path / "out", noise_from=tmp_path / "noisy", noise_size=32)
     assert made.noise == 32
     last = sorted((tmp_path / "out" / "noise").glob("*.png"))[-1]
-    assert np.array_equal(read_image(last), image[-16:, -8 * 16 : -7 * 16])
+    assert np.array_equal(read_image(last), image[-32:, -4 * 32 : -3 * 32])
 
 
 def test_photographs_without_flat_places_are_not_enough(photos, tmp_path) -> None:
-    with pytest.raises(DataError, match=r"flat place of 128 x 128.*noise-size.*noise-variance"):
+    with pytest.raises(DataError, match=r"flat place of 64 x 64.*noise-size.*noise-variance"):
         degrade(photos, tmp_path / "out", noise_from=photos, most_variance=0.5)
 
 

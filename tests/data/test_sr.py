@@ -225,8 +225,14 @@ def test_scales_are_positive_numbers(folders, scale) -> None:
 
 
 def test_missing_folders_are_named_by_their_option(folders) -> None:
-    with pytest.raises(DataError, match="lq_folder"):
+    with pytest.raises(DataError, match=r"nowhere of 'lq_folder'.*leave 'lq_folder' out"):
         build("nowhere", folders[1])
+    with pytest.raises(DataError, match="gt_folder"):
+        build(folders[0], "nowhere")
+    with pytest.raises(DataError, match=r"make it: ppzoo data prepare div2k .*--scale 2 .*X2_sub"):
+        build("data/DIV2K/DIV2K_train_LR_bicubic/X2_sub", folders[1])
+    with pytest.raises(DataError, match=r"ppzoo data degrade .*data/DF2K"):
+        build(None, "data/DF2K/generated/tdsr/HR_sub")
     with pytest.raises(DataError, match="gt_folder"):
         build(None, "nowhere")
 
