@@ -22,6 +22,17 @@ _FORMATS = (
 )
 
 
+# What PyAV raises where a file cannot be read further; the second, where packets belong to streams
+# that came up midway.
+READ_ERRORS = (av.error.FFmpegError, IndexError)
+
+
+def read_packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Yield a stream's packets up to the file's end, or to where it cannot be read further."""
+    with contextlib.suppress(*READ_ERRORS):
+        yield from container.demux(stream)
+
+
 @contextlib.contextmanager
 def open_media(path: str | os.PathLike[str], kind: str = "video") -> Iterator[Any]:
     """Give PyAV's container of a file, closed when the block ends.

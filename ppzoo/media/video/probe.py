@@ -15,7 +15,7 @@ import av.error
 import numpy as np
 
 from ppzoo.errors import DataError
-from ppzoo.media.video.files import find_audio_stream, open_media, video_stream
+from ppzoo.media.video.files import READ_ERRORS, find_audio_stream, open_media, video_stream
 
 COMMON_RATES = tuple(
     Fraction(*pair)
@@ -42,6 +42,8 @@ _DEFAULT_RATE = Fraction(25)
 _FASTEST = 1000  # frames/s; what claims more has meaningless time stamps
 # A film whose pictures all lie within this part of a frame of an even grid has a constant rate.
 _OFF_THE_GRID = 0.25
+# Pictures on a screen may stand for hours, but not each of them.
+_MOST_REPEATS = 10_000
 _HDR_CURVES = (16, 18)  # PQ and HLG in ITU-T H.273
 _WIDEST_PIXEL = 4  # stored pixel aspects beyond this, or below its inverse, are damage
 
@@ -116,7 +118,8 @@ def examine(path: str | os.PathLike[str]) -> Examined:
         scan.run()
         if scan.picture is None:
             raise DataError(f"no picture of the video {os.fspath(path)} can be decoded")
-        timing = _timing(scan, stream)
+        promised = Fraction(container.duration or 0, av.time_base)
+        timing = _timing(scan, stream, promised)
         width, height, rotation, is_mirrored = _geometry(scan.picture, stream)
         info = VideoInfo(
             path=os.fspath(path),
@@ -129,9 +132,11 @@ def examine(path: str | os.PathLike[str]) -> Examined:
             has_audio=find_audio_stream(container) is not None,
             is_variable_rate=timing.is_variable,
         )
+        begin = Fraction(container.start_time or 0, av.time_base)
+        missing = promised - (scan.end - begin)
         return Examined(
             info,
-            problems=tuple(_problems(info, scan, container, stream)),
+            problems=tuple(_problems(info, scan, stream, timing, missing)),
             start=timing.start,
             last=timing.last,
             is_mirrored=is_mirrored,
@@ -168,12 +173,12 @@ class _Scan:
                     self._decode(packet)
                 if packet.size:
                     self._count(packet)
-        except av.error.FFmpegError:
+        except READ_ERRORS:
             self.is_broken_off = True
 
     def _decode(self, packet: Any) -> None:
         try:
-            self.picture = next(iter(packet.decode()), None)
+            self.picture = next(iter(self._stream.decode(packet)), None)
         except av.error.FFmpegError:
             self.picture = None  # a later packet may do
 
@@ -205,7 +210,7 @@ class _Timing:
     last: Fraction | None
 
 
-def _timing(scan: _Scan, stream: Any) -> _Timing:
+def _timing(scan: _Scan, stream: Any, promised: Fraction) -> _Timing:
     times, tick = scan.times, stream.time_base
     stated = [rate for rate in (stream.guessed_rate, stream.average_rate) if _is_sane(rate)]
     if times is None or not tick:
@@ -218,7 +223,15 @@ def _timing(scan: _Scan, stream: Any) -> _Timing:
         return _Timing(fps, len(times), len(times) / fps, False, start, last)
     fps = _usual_rate(times, tick) or (stated[0] if stated else _DEFAULT_RATE)
     duration = last - start + (scan.last_duration * tick or 1 / fps)
+    if _is_absurd(duration, fps, scan.count, promised):
+        fps = stated[0] if stated else _DEFAULT_RATE
+        return _Timing(fps, scan.count, scan.count / fps, False, None, None)
     return _Timing(fps, nearest(duration * fps) or 1, duration, len(times) > 1, start, last)
+
+
+def _is_absurd(duration: Fraction, fps: Fraction, count: int, promised: Fraction) -> bool:
+    """Tell whether time stamps are damaged: a film of seconds would be repeated for days."""
+    return duration * fps > _MOST_REPEATS * count or 0 < 2 * promised + 1 < duration
 
 
 def nearest(value: Fraction) -> int:
@@ -256,7 +269,7 @@ def _usual_rate(times: np.ndarray, tick: Fraction) -> Fraction | None:
     if len(times) < 2:
         return None
     steps = np.diff(times)
-    middle = statistics.median(steps.tolist())
+    middle = statistics.median_low(steps.tolist())
     usual = steps[(steps > 0.75 * middle) & (steps < 1.5 * middle)]
     rate = 1 / (Fraction(int(usual.sum()), len(usual)) * tick)
     common = min(COMMON_RATES, key=lambda one: abs(one - rate))
@@ -293,18 +306,22 @@ def _orientation(picture: Any) -> tuple[int, bool]:
     return round(turn / 90) * 90 % 360, is_mirrored
 
 
-def _problems(info: VideoInfo, scan: _Scan, container: Any, stream: Any) -> list[str]:
+def _problems(
+    info: VideoInfo, scan: _Scan, stream: Any, timing: _Timing, missing: Fraction
+) -> list[str]:
+    """Return sentences about the file; `missing` seconds are promised and not there."""
     problems = []
-    promised = Fraction(container.duration or 0, av.time_base)
-    begin = Fraction(container.start_time or 0, av.time_base)
-    missing = promised - (scan.end - begin)
+    seconds = f"{float(info.duration):.1f} seconds"
     if stream.frames > scan.stored or missing > max(Fraction(1, 2), 3 / info.fps):
-        left = f"{float(info.duration):.1f} of {float(promised):.1f} seconds are left"
-        problems.append(f"{info.path} is cut off: {left}")
+        problems.append(f"{info.path} is cut off: {seconds} of its pictures are left")
     elif scan.is_broken_off:
-        problems.append(f"{info.path} is damaged after {float(info.duration):.1f} seconds")
+        problems.append(f"{info.path} cannot be read to its end: it is damaged after {seconds}")
+    if scan.times is not None and timing.start is None:
+        problems.append(
+            f"the time stamps of {info.path} are damaged: its pictures are shown at equal intervals"
+        )
     if scan.picture.color_trc in _HDR_CURVES:
         problems.append(
-            f"{info.path} is HDR; its pictures are read as they are stored and look pale"
+            f"{info.path} is HDR: its pictures are read as they are stored and look pale"
         )
     return problems

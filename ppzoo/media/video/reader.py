@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -16,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 
 from ppzoo.errors import DataError
 from ppzoo.media.video.background import in_background
-from ppzoo.media.video.files import open_media, video_stream
+from ppzoo.media.video.files import open_media, read_packets, video_stream
 from ppzoo.media.video.probe import Examined, VideoInfo, examine, nearest
 
 # swscale's bicubic filter with exact rounding and all colour samples computed: without the last
@@ -133,18 +134,13 @@ class _Decoder:
         self.damaged = 0
 
     def __iter__(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:
-                packet = None  # the rest of the file cannot be read; `examine` has said so
-            frames = self._decode(packet)
-            for frame in frames:
+        # The empty packet at the end makes the decoder give what it holds; a file that cannot be
+        # read to its end has none.
+        packets = read_packets(self._container, self._stream)
+        for packet in itertools.chain(packets, [None]):
+            for frame in self._decode(packet):
                 self.damaged += frame.is_corrupt
                 yield frame
-            if packet is None:
-                return
 
     def _decode(self, packet: Any) -> list[Any]:
         try:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +15,12 @@ import av.filter
 import numpy as np
 
 from ppzoo.errors import DataError
-from ppzoo.media.video.files import find_audio_stream, find_video_stream, open_media
+from ppzoo.media.video.files import (
+    find_audio_stream,
+    find_video_stream,
+    open_media,
+    read_packets,
+)
 
 # Codecs that players find in such a file; other sound is coded anew.
 _COPIED = {
@@ -27,6 +34,8 @@ _COPIED = {
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz
 _AAC_BITS = 96_000  # per second and channel
 _LAYOUTS = {1: "mono", 2: "stereo"}
+# Longer silence, to be filled in, is more likely damage.
+_LONGEST_GAP = 600  # seconds
 # Packets that begin before the film by up to this much prime the decoder; nothing is heard of them.
 _PRIMING = Fraction(1, 10)  # seconds
 
@@ -74,19 +83,22 @@ def audio_chunks(
     with open_media(path, "audio") as container:
         stream = _audio_stream(container, path)
         begin = film_start(container)
+        reached = Fraction(0)
         graph = None
         for frame in _decoded(container, stream):
             own = frame.sample_rate
-            if graph is None:
-                graph = _converter(frame, rate, channels)
             time = (frame.pts or 0) * frame.time_base - begin
+            if time > reached + _LONGEST_GAP:
+                continue  # its time stamp is damaged
+            reached = time + Fraction(frame.samples, own)
             frame.time_base = Fraction(1, own)
             frame.pts = round(time * own)
             try:
+                graph = graph or _converter(frame, rate, channels)
                 graph.push(frame)
             except av.error.FFmpegError as error:
                 raise DataError(
-                    f"the sound of {os.fspath(path)} changes its form midway: {error.strerror}"
+                    f"the sound of {os.fspath(path)} cannot be converted: {error.strerror}"
                 ) from error
             yield from _pulled(graph)
         if graph is not None:
@@ -112,21 +124,8 @@ def _audio_stream(container: Any, path: str | os.PathLike[str]) -> Any:
     return stream
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield packets up to the end of the file, or to where it cannot be read further."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:
-            return
-        if packet is None:
-            return
-        yield packet
-
-
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    for packet in _packets(container, stream):
+    for packet in read_packets(container, stream):
         try:
             frames = stream.decode(packet)
         except av.error.FFmpegError:
@@ -162,6 +161,24 @@ def _pulled(graph: Any) -> Iterator[np.ndarray]:
         yield frame.to_ndarray()
 
 
+def mux_undamaged(film: Any, packets: Iterable[Any]) -> None:
+    """Add packets to a film that has copied sound, and leave out what cannot be written.
+
+    Packets wait for those of the other stream, so that adding a picture may meet the exception of
+    damaged sound.
+
+    Raises:
+        OSError: the disk is full, or the like.
+    """
+    for packet in packets:
+        try:
+            film.mux(packet)
+        except OSError:
+            raise
+        except av.error.FFmpegError:
+            continue
+
+
 class CopiedSound:
     """Sound that goes into a film packet by packet, as it is coded.
 
@@ -174,7 +191,7 @@ class CopiedSound:
 
     def __init__(self, source: Any, stream: Any, film: Any, keeps_priming: bool) -> None:
         self._film, self._out = film, film.add_stream_from_template(stream)
-        self._packets = _packets(source, stream)
+        self._packets = read_packets(source, stream)
         self._shift = round(film_start(source) / stream.time_base)  # ticks
         self._earliest = -_PRIMING if keeps_priming else Fraction(0)
         self._held: Any = None
@@ -202,7 +219,7 @@ class CopiedSound:
             if begin >= self._earliest and (self._last_dts is None or packet.dts > self._last_dts):
                 self._last_dts = packet.dts
                 packet.stream = self._out
-                self._film.mux(packet)
+                mux_undamaged(self._film, [packet])
 
     def _next(self) -> Any | None:
         """Return the packet held back or the next one, in the film's time; None at the end."""
@@ -228,7 +245,7 @@ class EncodedSound:
 
     def __init__(self, path: str | os.PathLike[str], stream: Any, film: Any) -> None:
         self._rate = min(_AAC_RATES, key=lambda one: (abs(one - stream.rate), -one))
-        self._channels = min(2, stream.codec_context.channels)
+        self._channels = 2 if stream.codec_context.channels > 1 else 1
         self._film, self._out = film, film.add_stream("aac", rate=self._rate)
         self._out.codec_context.layout = _LAYOUTS[self._channels]
         self._out.codec_context.bit_rate = _AAC_BITS * self._channels
@@ -285,6 +302,18 @@ def carry_over(
     stream = find_audio_stream(source)
     if stream is None:
         return None
-    if stream.codec_context.codec.canonical_name in _COPIED[form]:
+    name = stream.codec_context.codec.canonical_name
+    if name in _COPIED[form] and _fits(stream, form):
         return CopiedSound(source, stream, film, keeps_priming=form != "matroska")
     return EncodedSound(path, stream, film)
+
+
+def _fits(stream: Any, form: str) -> bool:
+    """Tell whether a file's header can describe the sound: of damaged sound it cannot."""
+    with contextlib.closing(av.open(io.BytesIO(), "w", format=form)) as trial:
+        try:
+            trial.add_stream_from_template(stream)
+            trial.start_encoding()
+        except (av.error.FFmpegError, ValueError):
+            return False
+    return True

@@ -19,7 +19,7 @@ from ppzoo.errors import UserError
 from ppzoo.media.video.background import BackgroundSink
 from ppzoo.media.video.files import open_media
 from ppzoo.media.video.reader import BT709, EXACT_BICUBIC
-from ppzoo.media.video.sound import CopiedSound, EncodedSound, carry_over
+from ppzoo.media.video.sound import CopiedSound, EncodedSound, carry_over, mux_undamaged
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _LIMITED_RANGE = 1
@@ -59,7 +59,7 @@ class VideoWriter:
         fps: Fraction | int,
         audio_from: str | os.PathLike[str] | None = None,
         crf: int = 17,
-        preset: str = "medium",
+        preset: str = "faster",
         depth: int = 4,
     ) -> None:
         suffix = Path(path).suffix.lower()
@@ -154,6 +154,7 @@ class _Film:
     def add(self, picture: Any) -> None:
         if not self._count:
             self._stream.width, self._stream.height = picture.width, picture.height
+            self.container.start_encoding()
         frame = self._reformatter.reformat(
             picture,
             format="yuv420p",
@@ -163,7 +164,7 @@ class _Film:
             threads=1,
         )
         frame.pts, frame.time_base = self._count, 1 / self._fps
-        self.container.mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))
         self._count += 1
         if self.sound is not None:
             self.sound.follow(self._count / self._fps)
@@ -173,7 +174,13 @@ class _Film:
             with contextlib.suppress(OSError, ValueError, av.error.FFmpegError):
                 self.container.close()
             return
-        self.container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
         if self.sound is not None:
             self.sound.finish(self._count / self._fps, 1 / self._fps)
         self.container.close()
+
+    def _mux(self, packets: list[Any]) -> None:
+        if isinstance(self.sound, CopiedSound):
+            mux_undamaged(self.container, packets)
+        else:
+            self.container.mux(packets)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from ppzoo.errors import DataError
-from ppzoo.media.video import VideoReader, probe
+from ppzoo.media.video import VideoReader, VideoWriter, probe
 
-from .clips import make_film, number_of, numbered, numbers_of
+from .clips import make_film, number_of, numbered, numbers_of, tone
 
 # Quarters of a picture that are told apart after turning it: grey levels by row.
 CORNERS = np.array([[40, 90], [150, 220]])
@@ -85,6 +85,13 @@ class TestRate:
             # The picture on the screen at that time, give or take half a frame.
             due = [i for i, time in enumerate(times) if time <= index * 1000 / 30 + 17]
             assert number == due[-1]
+
+    def test_three_pictures_far_apart(self, tmp_path):
+        make_film(tmp_path / "a.mkv", count=3, times=[0, 40, 1000])
+        with VideoReader(tmp_path / "a.mkv") as reader:
+            numbers = numbers_of(reader)
+        assert reader.info.fps == 25
+        assert numbers[:26] == [0] + [1] * 24 + [2]
 
     def test_a_picture_left_out_by_the_camera_keeps_its_place(self, tmp_path):
         times = [40 * i for i in range(20) if i not in (7, 8)]
@@ -297,6 +304,39 @@ class TestDamage:
         assert len(numbers) == reader.info.frame_count == 26
         # Sound would be heard from picture 4 on, so 10 must come six places later.
         assert numbers[6:] == list(range(10, 30))
+
+    def test_absurd_time_stamp(self, tmp_path):
+        # Taken at its word, the third picture would stand for three hours.
+        make_film(tmp_path / "a.mkv", count=4, times=[0, 40, 80, 10_000_000])
+        with VideoReader(tmp_path / "a.mkv") as reader:
+            assert numbers_of(reader) == [0, 1, 2, 3]
+        assert "time stamps" in reader.problems[0]
+
+    @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts", "flv"])
+    def test_whatever_is_damaged_there_is_one_sentence(self, tmp_path, suffix):
+        path = tmp_path / f"a.{suffix}"
+        container = {"movflags": "faststart"} if suffix == "mp4" else {}
+        make_film(path, count=12, sound=(tone(0.4), 0), container=container)
+        whole = path.read_bytes()
+        generator = np.random.default_rng(1)
+        kept, sentences = 0, []
+        for index in range(24):
+            damaged = bytearray(whole)
+            # Headers are at the beginning: most of the damage goes there.
+            region = 1500 if index % 2 else len(damaged)
+            for place in generator.integers(0, region, 8):
+                damaged[place] = generator.integers(256)
+            path.write_bytes(damaged[: generator.integers(1, len(whole))] if index % 3 else damaged)
+            try:
+                with VideoReader(path) as reader:
+                    kept += sum(1 for _ in reader)
+                with VideoWriter(tmp_path / "out.mkv", 25, audio_from=path) as writer:
+                    writer.write(numbered(0))
+            except DataError as error:
+                sentences.append(str(error))
+        assert kept > 40
+        assert sentences
+        assert all(str(path) in one and "\n" not in one for one in sentences)
 
     def test_file_replaced_after_it_was_looked_at(self, tmp_path):
         path = tmp_path / "a.mp4"
