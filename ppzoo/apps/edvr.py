@@ -117,7 +117,7 @@ class EDVRPredictor:
         self.cuts: list[int] = []
         self.remarks: list[str] = []
         self._runner: Runner | None = None
-        self._shape: tuple[int, ...] = ()  # that it was made for
+        self._has_measured = False
         self._batch, self._tile = bs, tile
         self._is_long = False
 
@@ -184,12 +184,10 @@ class EDVRPredictor:
             rows, columns = part.place(scale)
             out[:, rows, columns] = levels.transpose(0, 2, 3, 1)
 
-        # A frame that is no larger than a tile, though longer, is not taken apart.
-        is_whole = height * width <= self._tile**2
-        tile = max(height, width, self._tile) if is_whole else self._tile
+        tile = fitting_tile((height, width), self._tile, self.overlap)
         multiple = int(self.generator.size_multiple)
         used = walk(process, (height, width), tile, self.overlap, multiple=multiple)
-        if used < min(tile, max(height, width)):
+        if used < tile:
             self._tile = used
         return out
 
@@ -212,13 +210,34 @@ class EDVRPredictor:
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _runner_for(self, x: np.ndarray) -> Runner:
-        # At the end of a scene there may be fewer windows, which any runner takes.
-        is_usual = len(x) == self._batch and x.shape != self._shape
-        if self._runner is None or is_usual:
-            self._runner, self._shape = None, x.shape
-            self._runner = make_runner(self.generator, x, self.backend, measured=self._is_long)
+        if self._runner is None or (self._is_long and not self._has_measured):
+            multiple = int(self.generator.size_multiple)
+            self._has_measured = self._is_long
+            self._runner = make_runner(
+                self.generator, x, self.backend, measured=self._is_long, multiple=multiple
+            )
             _LOG.debug("backend: %s", self._runner.describe())
         return self._runner
+
+
+def fitting_tile(size: tuple[int, int], tile: int, overlap: int) -> int:
+    """Return the smallest side of tiles that takes a large frame apart into as few of them.
+
+    A frame of no more pixels than a tile, though longer, is not taken apart.
+
+    Args:
+        size: height and width of the frame.
+        tile: the largest side of tiles.
+        overlap: pixels on each side of a tile that are there for the network to see.
+    """
+    height, width = size
+    if height * width <= tile**2:
+        return max(*size, tile)
+    sides = []
+    for side in size:
+        count = max(1, -(-(side - 2 * overlap) // (tile - 2 * overlap)))
+        sides.append(-(-(side + 2 * overlap * (count - 1)) // count))
+    return min(tile, max(sides))
 
 
 def infer_edvr(arrays: Mapping[str, np.ndarray], source: Source = "weights") -> dict[str, Any]:

@@ -15,7 +15,8 @@ from paddle import nn
 import ppzoo.video.edvr  # noqa: F401  (registers the network)
 from ppzoo import cli, registry
 from ppzoo.apps import edvr
-from ppzoo.apps.edvr import EDVRPredictor, infer_edvr
+from ppzoo.apps.edvr import EDVRPredictor, fitting_tile, infer_edvr
+from ppzoo.apps.tiles import count_tiles
 from ppzoo.apps.windows import neighbours
 from ppzoo.config import load_config
 from ppzoo.errors import DataError, UserError, WeightsError
@@ -231,6 +232,17 @@ class TestStream:
         assert shapes == {(1, 5, 3, 64, 64)}
         assert np.abs(whole - tiled).max() <= 1
 
+    def test_tiles_are_no_larger_than_needed(self):
+        assert fitting_tile((100, 100), 192, 32) == 192
+        assert fitting_tile((90, 400), 192, 32) == 400
+        assert fitting_tile((256, 256), 192, 32) == 160
+        assert fitting_tile((270, 480), 192, 32) == 168
+        assert fitting_tile((180, 320), 192, 32) == 192
+        for side in range(193, 900, 7):
+            tile = fitting_tile((side, side), 192, 32)
+            assert tile <= 192
+            assert count_tiles((side, side), tile, 32) == count_tiles((side, side), 192, 32)
+
     def test_a_long_frame_is_not_taken_apart(self, weights):
         made = predictor(weights, Mixer(), tile=80, overlap=8)
         shapes = set()
@@ -357,11 +369,16 @@ class TestRun:
 def test_the_fastest_backend_is_looked_for_only_if_the_film_is_worth_it(weights, monkeypatch):
     asked = []
 
-    def make(net, example, backend, *, measured):
-        asked.append((example.shape, backend, measured))
+    def make(net, example, backend, *, measured, multiple):
+        asked.append((example.shape, backend, measured, multiple))
         return edvr.Runner(net)
 
     monkeypatch.setattr(edvr, "make_runner", make)
-    list(predictor(weights, backend=None).stream(iter(scene(0, 4))))
-    list(predictor(weights, backend=None, bs=2).stream(iter(scene(0, 9))))
-    assert asked == [((1, 5, 3, 16, 24), None, False), ((2, 5, 3, 16, 24), None, True)]
+    list(predictor(weights, Mixer(), backend=None).stream(iter(scene(0, 4))))
+    list(predictor(weights, Mixer(), backend=None, bs=2).stream(iter(scene(0, 9))))
+    once = predictor(weights, Mixer(), backend=None)
+    for count in (3, 9, 9):
+        list(once.stream(iter(scene(0, count))))
+    short, long = (((n, 5, 3, 16, 24), None, n == 2, 4) for n in (1, 2))
+    assert asked[:2] == [short, long]
+    assert [measured for *_, measured, _ in asked[2:]] == [False, True]
