@@ -141,6 +141,8 @@ def test_configs_read_what_is_prepared() -> None:
     made |= {f"data/{name}/{side}" for name in ("frames", "frames_test") for side in ("lq", "gt")}
     seen = set()
     for path in sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")):
+        if "VSR" not in path.read_text("utf-8"):
+            continue
         config = load_config(path, check=True)
         for section in (config.dataset.train, config.dataset.test):
             arguments = section.component.kwargs
