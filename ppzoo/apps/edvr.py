@@ -31,7 +31,9 @@ from ppzoo.weights.manifest import find_weights
 _LOG = logging.getLogger(__name__)
 
 _NET = "generator"
-# EDVR-L needs some 3 GB for a tile of this side, EDVR-M 2 GB; see docs/models/edvr.md.
+# EDVR-L needs some 3 GB for a tile of this side, EDVR-M 2 GB. Of what a tile sees beside itself, 8
+# pixels are enough to change no result by more than a level out of 255; the others are there for
+# what moves: where it was two frames ago must lie inside of the tile.
 TILE, OVERLAP = 192, 32
 _WORTH_MEASURING = 8  # windows, from which on it is worth to find the fastest backend
 
