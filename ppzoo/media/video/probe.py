@@ -256,10 +256,10 @@ def _constant_rate(times: np.ndarray, tick: Fraction, stated: list[Fraction]) ->
     for rate in (one for one in candidates if _is_sane(one)):
         step = float(1 / (rate * tick))  # ticks
         error = float(np.abs(times - times[0] - index * step).max())
-        # Files round time stamps to whole ticks.
-        if error <= 1.01:
-            return rate
         errors[rate] = error / step
+        # Files round time stamps to whole ticks.
+        if error <= 1.01 and errors[rate] < _OFF_THE_GRID:
+            return rate
     best = min(errors, key=lambda rate: errors[rate], default=None)
     return best if best is not None and errors[best] < _OFF_THE_GRID else None
 

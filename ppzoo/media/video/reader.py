@@ -37,7 +37,8 @@ class VideoReader:
     and at the constant rate `info.fps`: of a variable rate, the picture nearest to each point in
     time is taken, so that the length stays right within a frame. Interlaced pictures stay so.
     Colours follow the matrix and range that the file states; where it states none, BT.709 is taken
-    for pictures of more than 1279 x 576 pixels and BT.601 for smaller ones, as players do.
+    for pictures at least 1280 pixels wide or more than 576 high and BT.601 for smaller ones, as
+    players do.
 
     What a damaged file still holds is kept, lost pictures are replaced by those before them, and
     `problems` says so. A thread decodes a few pictures ahead. Each iteration starts at the first
