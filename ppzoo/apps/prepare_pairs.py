@@ -150,7 +150,7 @@ def survey_pairs(component: Any) -> list[Survey]:
         large.problems += alone
     else:
         named = pictures_by_name(folders["gt_folder"], "gt_folder")
-        pairs = [Pair(path, path) for path in named.values()]
+        pairs = [Pair(None, path) for path in named.values()]
     patch = max(_values(component, "gt_patch_size"), default=0)
     _, unfit = fitting_pairs(pairs, scale, patch)
     large.problems += [unfit] if unfit else []

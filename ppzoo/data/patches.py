@@ -175,7 +175,7 @@ def _plan(
     """Return the pictures to cut by their names in the folder without suffix."""
     if len(sources) == 1:
         named = pictures_by_name(sources[0], "input")
-        pairs = [Pair(path, path) for path in named.values()]
+        pairs = [Pair(None, path) for path in named.values()]
     else:
         pairs, result.problems = match_pairs(
             sources[1], sources[0], scale, template, ("small", "input")
@@ -269,7 +269,7 @@ class _Cutter:
         return len(names), len(names)
 
     def _small(self, pair: Pair, large: np.ndarray) -> np.ndarray:
-        if pair.small == pair.large:
+        if pair.small is None:
             return resize_bicubic(large, 1 / self.scale)
         return read_picture(pair.small)
 

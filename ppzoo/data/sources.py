@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ppzoo.data.archive import extract_archive
@@ -27,6 +27,7 @@ class Source:
         urls: where the archive is; none where its makers want it fetched by hand.
         sha256: of the archive; where nobody publishes one, the pictures are counted.
         by_hand: how to get it where there is no address.
+        into: the folder in the dataset's own that the archive's files belong into.
     """
 
     about: str
@@ -36,6 +37,7 @@ class Source:
     urls: tuple[str, ...] = ()
     sha256: str | None = None
     by_hand: str = ""
+    into: str = ""
 
 
 SOURCES = {
@@ -96,7 +98,8 @@ SOURCES = {
     "div2k": Source(
         about="800 photographs of two megapixels and more, for training (DIV2K, NTIRE 2017)",
         terms="for research",
-        pictures={".": 800},
+        pictures={"DIV2K_train_HR": 800},
+        into="DIV2K_train_HR",
         file="DIV2K_train_HR.zip",
         urls=(
             "https://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_train_HR.zip",
@@ -137,7 +140,7 @@ def fetch_dataset(
     if name not in SOURCES:
         raise ConfigError(f"there is no dataset {name!r} to fetch, only {', '.join(SOURCES)}")
     source, out = SOURCES[name], Path(out).expanduser()
-    total = sum(source.pictures.values())
+    total, place = sum(source.pictures.values()), out / source.into
     if not missing_pictures(source, out):
         return total
     if archive is None:
@@ -148,9 +151,9 @@ def fetch_dataset(
                 ", or name the archive with --archive FILE"
             )
         # What is in the way is better told before a long download.
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise DataError(
-                f"{out} is there already but is not {name}: {missing_pictures(source, out)}; "
+                f"{place} is there already but is not {name}: {missing_pictures(source, out)}; "
                 "choose another folder or remove that one"
             )
         url, *mirrors = source.urls
@@ -159,14 +162,17 @@ def fetch_dataset(
         )
 
     def check(folder: Path) -> None:
-        problem = missing_pictures(source, folder)
+        counts = {
+            os.path.relpath(name, source.into or "."): n for name, n in source.pictures.items()
+        }
+        problem = missing_pictures(replace(source, pictures=counts), folder)
         if problem:
             raise DataError(
                 f"{archive} is not the whole of {name}, so it was not used: {problem}; remove it "
                 "and fetch it again"
             )
 
-    extract_archive(archive, out, check=check, progress=progress)
+    extract_archive(archive, place, check=check, progress=progress)
     return total
 
 
@@ -199,7 +205,7 @@ def how_to_get(folder: str | os.PathLike[str]) -> str:
             named = re.search(r"X(\d)_sub", str(folder))
             factor = named[1] if named else "4"
             return (
-                f"; make it: ppzoo data prepare div2k --out {place / 'DIV2K_train_HR'}, then "
+                f"; make it: ppzoo data prepare div2k --out {place}, then "
                 f"ppzoo data patches --input {place / 'DIV2K_train_HR'} "
                 f"--out {place / 'DIV2K_train_HR_sub'} --scale {factor} "
                 f"--small-out {place / 'DIV2K_train_LR_bicubic' / f'X{factor}_sub'}"

@@ -39,9 +39,9 @@ Size = tuple[int, int]  # height, width
 
 
 class Pair(NamedTuple):
-    """The files of a small picture and of the large one it was made of."""
+    """The files of a small picture, if it is not to be made, and of the large one."""
 
-    small: Path
+    small: Path | None
     large: Path
 
 
@@ -90,7 +90,7 @@ class SRDataset(FileDataset):
         if lq_folder is None:
             self._making, self.preprocess = _making_steps(self.preprocess, scale)
             paths = pictures_by_name(gt_folder, "gt_folder").values()
-            pairs, problems = [Pair(path, path) for path in paths], []
+            pairs, problems = [Pair(None, path) for path in paths], []
         else:
             if not Path(lq_folder).expanduser().exists() and Path(gt_folder).expanduser().exists():
                 raise DataError(
@@ -119,7 +119,7 @@ class SRDataset(FileDataset):
     def load(self, index: int) -> dict[str, Any]:
         """Return the sample at `index`."""
         small, large = self.pairs[index]
-        sample: dict[str, Any] = {"lq_path": str(small), "gt_path": str(large)}
+        sample: dict[str, Any] = {"lq_path": str(small or large), "gt_path": str(large)}
         if self._making:
             sample = self._make(index, sample)
         return steps.run(self.preprocess, sample)
@@ -198,7 +198,7 @@ def fitting_pairs(
     """Compare the sizes of all pairs, which are read from the files' headers.
 
     Args:
-        pairs: small and large pictures; the same file twice where the small one is to be made.
+        pairs: small and large pictures.
         scale: what must be between their sizes.
         patch: the least side of a large picture, in pixels.
         patch_option: what names it, for error messages.
@@ -235,13 +235,13 @@ def _pair_sizes(pair: Pair) -> tuple[Size, Size] | None:
     """Return (height, width) of both pictures, or None if a header cannot be read."""
     try:
         large = picture_size(pair.large)
-        return (large if pair.small == pair.large else picture_size(pair.small)), large
+        return (large if pair.small is None else picture_size(pair.small)), large
     except DataError:
         return None
 
 
 def _fits(pair: Pair, small: Size, large: Size, scale: int, patch: int) -> bool:
-    if pair.small == pair.large:
+    if pair.small is None:
         return min(large) >= max(scale, patch)
     return large == (small[0] * scale, small[1] * scale) and min(large) >= patch
 
@@ -254,10 +254,10 @@ def _unfit_summary(
     for pair, small, large in unfit[:_NAMED]:
         text = f"{pair.large} of {_shown(large)}"
         named.append(
-            text if pair.small == pair.large else f"{text} beside {pair.small} of {_shown(small)}"
+            text if pair.small is None else f"{text} beside {pair.small} of {_shown(small)}"
         )
     rest = f" and {len(unfit) - _NAMED} more" if len(unfit) > _NAMED else ""
-    made = all(pair.small == pair.large for pair, *_ in unfit)
+    made = all(pair.small is None for pair, *_ in unfit)
     ratios = {_ratio(small, large) for _, small, large in unfit}
     if made or ratios == {scale}:
         problem = f"have a side of less than {least} pixels"
@@ -265,7 +265,12 @@ def _unfit_summary(
     else:
         problem = f"differ in size otherwise than 'scale: {scale}' says"
         [ratio] = ratios if len(ratios) == 1 else [None]
-        if ratio is not None:
+        if ratio == 1:
+            advice = (
+                f"name a folder of pictures that are {scale} times smaller, or leave 'lq_folder' "
+                "out, and they are made"
+            )
+        elif ratio is not None:
             advice = f"set 'scale: {ratio}', or name folders of pictures that fit scale {scale}"
         else:
             advice = (

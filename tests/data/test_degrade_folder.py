@@ -14,11 +14,15 @@ from ppzoo.data.photographs import embedded_photograph
 from ppzoo.errors import ConfigError, DataError
 from ppzoo.media.image import read_image, write_image
 
+PHOTOS = {
+    name: embedded_photograph(Path(name).name)[:283, 20:322] for name in ("coffee", "deep/chelsea")
+}
+
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    for name in ("coffee", "deep/chelsea"):
-        write_image(tmp_path / "photos" / f"{name}.png", embedded_photograph(Path(name).name))
+    for name, image in PHOTOS.items():
+        write_image(tmp_path / "photos" / f"{name}.png", image)
     return tmp_path / "photos"
 
 
@@ -30,15 +34,15 @@ def sky(folder: Path) -> Path:
     """Return a folder with a photograph of which the upper half is a noisy sky."""
     image = np.full((192, 256, 3), 150, np.uint8)
     image = camera_noise(image, np.random.RandomState(0), 3.0)
-    image[96:] = embedded_photograph("coffee")[100:196, :256]
+    image[96:] = PHOTOS["coffee"][100:196, :256]
     write_image(folder / "walk" / "sky.png", image)
     return folder
 
 
 def test_pairs_are_half_photographs_and_what_shrinking_leaves(photos, tmp_path) -> None:
     assert degrade(photos, tmp_path / "out") == Degraded(pairs=2, made=2)
-    for name in ("coffee", "deep/chelsea"):
-        half = resize_bicubic(embedded_photograph(Path(name).name), 1 / 2)
+    for name, photo in PHOTOS.items():
+        half = resize_bicubic(photo, 1 / 2)
         half = half[: half.shape[0] // 4 * 4, : half.shape[1] // 4 * 4]
         large = read_image(tmp_path / "out" / "gt" / f"{name}.png")
         assert np.array_equal(large, half)
@@ -50,11 +54,11 @@ def test_kernels_depend_on_the_name_alone(photos, tmp_path) -> None:
     how = Degrade(2, blur="random", jpeg=[70, 90])
     for out, jobs in (("a", 1), ("b", 2)):
         degrade(photos, tmp_path / out, how, clean=1, jobs=jobs)
-    for name in ("coffee", "deep/chelsea"):
+    for name in PHOTOS:
         a, b = (read_image(tmp_path / out / "lq" / f"{name}.png") for out in "ab")
         assert np.array_equal(a, b)
     large = read_image(tmp_path / "a" / "gt" / "coffee.png")
-    assert np.array_equal(large, embedded_photograph("coffee"))
+    assert np.array_equal(large, PHOTOS["coffee"][:282])
     assert not np.array_equal(
         read_image(tmp_path / "a" / "lq" / "coffee.png"), resize_bicubic(large, 1 / 2)
     )

@@ -149,6 +149,21 @@ def test_an_archive_fetched_by_hand(
     assert fetch_dataset("tiny", tmp_path / "out") == 4
 
 
+def test_an_archive_may_be_a_part_of_the_dataset(
+    web: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = {"HR/train": 3, "HR/test": 1}
+    offer(monkeypatch, web, archive({"train": 3}), pictures=pictures, into="HR")
+    (tmp_path / "out" / "mine").mkdir(parents=True)
+    with pytest.raises(DataError, match="test has 0 of 1 pictures"):
+        fetch_dataset("tiny", tmp_path / "out")
+    (tmp_path / "whole.zip").write_bytes(archive({"train": 3, "test": 1}))
+    assert fetch_dataset("tiny", tmp_path / "out", tmp_path / "whole.zip") == 4
+    assert len(list((tmp_path / "out" / "HR" / "train").iterdir())) == 3
+    assert (tmp_path / "out" / "mine").is_dir()
+    assert fetch_dataset("tiny", tmp_path / "out") == 4
+
+
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError, match="no dataset 'zebra2horse' to fetch, only facades"):
         fetch_dataset("zebra2horse", "nowhere")

@@ -188,6 +188,8 @@ def test_a_whole_folder_of_another_scale_is_told_in_one_sentence(folders) -> Non
     with pytest.raises(DataError, match=r"3 of 3 pairs.*set 'scale: 4'") as caught:
         build(*folders, scale=2)
     assert str(caught.value).count("beside") == 3
+    with pytest.raises(DataError, match=r"pictures that are 4 times smaller, or leave 'lq_folder'"):
+        build(folders[1], folders[1])
     with pytest.raises(ConfigError, match="SRPairedRandomCrop is 4"):
         build(*folders, TRAIN, scale=2)
 
@@ -229,7 +231,7 @@ def test_missing_folders_are_named_by_their_option(folders) -> None:
         build("nowhere", folders[1])
     with pytest.raises(DataError, match="gt_folder"):
         build(folders[0], "nowhere")
-    with pytest.raises(DataError, match=r"make it: ppzoo data prepare div2k .*--scale 2 .*X2_sub"):
+    with pytest.raises(DataError, match=r"prepare div2k --out data/DIV2K, .*--scale 2 .*X2_sub"):
         build("data/DIV2K/DIV2K_train_LR_bicubic/X2_sub", folders[1])
     with pytest.raises(DataError, match=r"ppzoo data degrade .*data/DF2K"):
         build(None, "data/DF2K/generated/tdsr/HR_sub")
