@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import paddle
 from paddle import nn
 
@@ -149,6 +150,19 @@ class Model:
         checkpoint looks for the state of each parameter until it has found all that there is.
         """
         return self.nets[net_name].parameters()
+
+    def weights_to_start_from(
+        self, net_name: str, arrays: Mapping[str, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """Return a network's weights for those of a file that a training starts from.
+
+        They are the same, but for a family whose stages have different networks.
+
+        Args:
+            net_name: the network.
+            arrays: by parameter, as the file has them.
+        """
+        return arrays
 
     def setup_precision(self, precision: Precision) -> None:
         """Switch mixed precision on; call it after the optimizers are built."""

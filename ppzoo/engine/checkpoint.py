@@ -188,7 +188,12 @@ def load_weights(path: Path, model: Model, *, prefer_ema: bool = False) -> list[
             f"{path} has none of the networks {', '.join(model.nets)} of this model; its entries "
             f"are {', '.join(map(str, list(content)[:6]))}"
         )
-    found = {name: select_net(content, name, path, prefer_ema=prefer_ema) for name in present}
+    found = {
+        name: model.weights_to_start_from(
+            name, select_net(content, name, path, prefer_ema=prefer_ema)
+        )
+        for name in present
+    }
     for name, arrays in found.items():
         match_state(model.nets[name], arrays, f"{path} ({name})")
     for name, arrays in found.items():

@@ -50,12 +50,10 @@ class PCDAlign(nn.Layer):
         """
         offset = self._offset("L3", neighbours[2], references[2])
         features = leaky_relu(self._layer("L3_dcn")(neighbours[2], offset))
-        for level, neighbour, reference in zip(
-            ("L2", "L1"), neighbours[1::-1], references[1::-1], strict=True
-        ):
+        for i, level in ((1, "L2"), (0, "L1")):  # Paddle's tracing knows no strict `zip`
             # A place twice as far from the corner is twice as far away, too.
-            offset = self._offset(level, neighbour, reference, double(offset) * 2)
-            moved = self._layer(f"{level}_dcn")(neighbour, offset)
+            offset = self._offset(level, neighbours[i], references[i], double(offset) * 2)
+            moved = self._layer(f"{level}_dcn")(neighbours[i], offset)
             features = paddle.concat([moved, double(features)], axis=1)
             features = self._layer(f"{level}_fea_conv")(features)
             if level == "L2":

@@ -13,7 +13,11 @@ from ppzoo.nn.conv import Conv2D
 
 conv3x3 = functools.partial(Conv2D, kernel_size=3, padding=1)
 conv1x1 = functools.partial(Conv2D, kernel_size=1)
-leaky_relu = functools.partial(F.leaky_relu, negative_slope=0.1)
+
+
+def leaky_relu(x: paddle.Tensor) -> paddle.Tensor:
+    """Return EDVR's activation of `x`."""
+    return F.leaky_relu(x, 0.1)
 
 
 def double(x: paddle.Tensor) -> paddle.Tensor:

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import paddle
 
 from ppzoo.config.schema import plain
 from ppzoo.errors import ConfigError, DataError
 from ppzoo.model import Batch, Criterion, Generator, Logs, Model
 from ppzoo.registry import MODELS
+
+_LOG = logging.getLogger(__name__)
 
 
 @MODELS.register()
@@ -29,6 +33,8 @@ class EDVRModel(Model):
             `CharbonnierLoss`.
         to_static: accepted for PaddleGAN's configs; training runs eagerly.
         image_shape: accepted for PaddleGAN's configs.
+        eval_still: evaluate the generator on copies of the middle frame, too, which takes as long
+            again; `PSNROverStill` compares the two.
     """
 
     NETS = ("generator",)
@@ -41,6 +47,7 @@ class EDVRModel(Model):
         pixel_criterion: Criterion | None = None,
         to_static: bool = False,
         image_shape: list[int] | None = None,
+        eval_still: bool = False,
     ) -> None:
         super().__init__()
         if tsa_iter < 0:
@@ -48,6 +55,7 @@ class EDVRModel(Model):
         self.nets["generator"] = generator
         self.tsa_iter = int(tsa_iter)
         self.pixel_criterion = pixel_criterion
+        self.eval_still = eval_still
 
     def setup_optimizers(self, specs: Mapping[str, tuple[Any, Sequence[str] | None]]) -> None:
         """Build the optimizers, as `Model.setup_optimizers` does."""
@@ -62,6 +70,19 @@ class EDVRModel(Model):
         return [
             parameter for _, parameter in sorted(named, key=lambda item: not _is_fusion(item[0]))
         ]
+
+    def weights_to_start_from(
+        self, net_name: str, arrays: Mapping[str, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """Return a network's weights; of a network with another fusion all but the fusion."""
+        state = self.nets[net_name].state_dict()
+        fusion = {name for name in state if _is_fusion(name)}
+        found = {name for name in arrays if _is_fusion(name)}
+        if not found or found == fusion:
+            return arrays
+        _LOG.info("the fusion of frames is of another kind in the file: it begins anew")
+        others = {name: array for name, array in arrays.items() if name not in found}
+        return others | {name: state[name].numpy() for name in fusion}
 
     def train_step(self, batch: Batch) -> Logs:
         """Update the generator, or its fusion alone in the first `tsa_iter` iterations."""
@@ -98,21 +119,23 @@ class EDVRModel(Model):
     def eval_step(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return `output`, `gt` and the middle frame `lq`, in [0, 1].
 
-        And `still`, what the generator makes of the middle frame alone, shown as often as it takes
-        frames: what `output` is better than `still` in comes of looking at other frames.
+        With `eval_still` also `still`, what the generator makes of copies of the middle frame: what
+        `output` is better than `still` in comes of looking at other frames.
         """
         frames, target = _frames_of(batch), _target_of(batch)
         generator = self.nets.generator
         middle = frames[:, frames.shape[1] // 2]
-        copies = paddle.stack([middle] * frames.shape[1], axis=1)
         with self.evaluating():
-            outputs = {"output": generator(frames), "lq": middle, "still": generator(copies)}
+            outputs = {"output": generator(frames), "lq": middle}
+            if self.eval_still:
+                copies = paddle.stack([middle] * frames.shape[1], axis=1)
+                outputs["still"] = generator(copies)
         return outputs if target is None else outputs | {"gt": target}
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return the middle frame, what the generator makes of all, and the true one."""
         outputs = self.eval_step(batch)
-        return {name: outputs[name] * 2 - 1 for name in ("lq", "output", "gt") if name in outputs}
+        return {name: outputs[name] for name in ("lq", "output", "gt") if name in outputs}
 
 
 def _is_fusion(name: str) -> bool:
