@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import secrets
 import sys
@@ -185,9 +186,34 @@ def _convert(folder: Path, path: Path) -> None:
         # The converter answers some networks by a line on the terminal and no file.
         if not temporary.exists():
             raise RefusedError("it cannot be converted to ONNX")
+        _complete(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _complete(path: Path) -> None:
+    """Say of deformable convolutions in how many groups they move, which the converter leaves out.
+
+    That is told by how many offsets they get for each tap of the kernel.
+    """
+    import onnx
+
+    model = onnx.load(str(path))
+    nodes = [node for node in model.graph.node if node.op_type == "DeformConv"]
+    nodes = [node for node in nodes if all(a.name != "offset_group" for a in node.attribute)]
+    if not nodes:
+        return
+    known = onnx.shape_inference.infer_shapes(model).graph.value_info
+    channels = {value.name: value.type.tensor_type.shape.dim[1:2] for value in known}
+    kernels = {value.name: value.dims[2:] for value in model.graph.initializer}
+    for node in nodes:
+        _, kernel, offset, *_ = node.input
+        if kernel not in kernels or not channels.get(offset):
+            raise RefusedError("it has a deformable convolution whose groups cannot be told")
+        groups = channels[offset][0].dim_value // (2 * math.prod(kernels[kernel]))
+        node.attribute.append(onnx.helper.make_attribute("offset_group", groups))
+    onnx.save(model, str(path))
 
 
 def _try(name: str, folder: Path, examples: Path, threads: int) -> dict[str, Any]:

@@ -140,8 +140,9 @@ def make_runner(
 
     Args:
         net: the network; its mode is left alone, it runs in evaluation mode.
-        example: an input, or a sequence of all inputs, float32 [N, C, H, W]. Times are measured for
-            this size, or taken from an earlier measurement within a factor of 1.4 of its pixels.
+        example: an input, or a sequence of all inputs, float32 [N, C, H, W], or windows of frames
+            [N, T, C, H, W]. Times are measured for this size, or taken from an earlier measurement
+            within a factor of 1.4 of its pixels.
         backends: a name to insist on one, names to choose from, None for all that are installed.
         cache: keep the exported network and the times, and use those of earlier processes.
         measured: False to export and measure nothing that the cache does not have, which is right
@@ -295,7 +296,7 @@ class _Workplace:
     def _spec(self, shape: tuple[int, ...]) -> list[int | None]:
         if not self._multiple:
             return list(shape)
-        return [None, shape[1], None, None]
+        return [None, *shape[1:-2], None, None]
 
     def _try_apart(
         self, names: Sequence[str], threads: int, runner: Runner
@@ -377,7 +378,7 @@ def _workplace(
 def _fingerprint(net: nn.Layer, inputs: Arrays, multiple: int | None) -> str:
     """Return a name that changes with the network's code, options and weights, and with Paddle."""
     digest = hashlib.sha256()
-    shapes = [(array.shape[1], multiple) if multiple else array.shape for array in inputs]
+    shapes = [(*array.shape[1:-2], multiple) if multiple else array.shape for array in inputs]
     digest.update(repr((paddle.__version__, ppzoo.__version__, shapes)).encode())
     modules = {type(layer).__module__ for layer in net.sublayers(include_self=True)}
     for name in sorted(modules):
@@ -441,17 +442,17 @@ def _of_other_size(inputs: Arrays, multiple: int) -> Arrays:
     random = np.random.default_rng(0)
     others = []
     for array in inputs:
-        n, c, h, _ = array.shape
+        *front, h, _ = array.shape
         height = side if h != side else side + multiple
         width = side if height != side else side + multiple
         low, high = float(array.min()), float(array.max())
-        others.append(random.uniform(low, high, (n, c, height, width)).astype(np.float32))
+        others.append(random.uniform(low, high, (*front, height, width)).astype(np.float32))
     return tuple(others)
 
 
 @contextlib.contextmanager
 def _plain_operators(net: nn.Layer) -> Iterator[None]:
-    """Spell two operators out while a network is traced, and leave the network as it was.
+    """Spell operators out while a network is traced, and leave the network as it was.
 
     Paddle 3 writes the slope of a leaky ReLU and the scale of an upsampling as doubles, which its
     converter to ONNX reads as floats (any slope comes out, or it gives up) and oneDNN's upsampling
@@ -470,13 +471,22 @@ def _plain_operators(net: nn.Layer) -> Iterator[None]:
 
     def plain_interpolate(x: paddle.Tensor, *args: Any, **kwargs: Any) -> paddle.Tensor:
         given = {key: value for key, value in kwargs.items() if value is not None}
-        mode, scale = given.get("mode", "nearest"), given.get("scale_factor")
-        is_doubling = scale in (2, [2, 2], (2, 2)) and mode == "nearest" and "size" not in given
-        if args or not is_doubling or x.ndim != 4:
+        scale, mode = given.pop("scale_factor", None), given.pop("mode", "nearest")
+        usual = {"align_corners": False, "align_mode": 0, "data_format": "NCHW"}
+        is_usual = not args and all(usual.get(key) == value for key, value in given.items())
+        scale = scale[0] if scale in ([2, 2], (2, 2)) else scale
+        if not is_usual or not isinstance(scale, int) or x.ndim != 4:
             return interpolate(x, *args, **kwargs)
-        # Four of each channel, which then become the four pixels of a square.
-        order = paddle.to_tensor(np.arange(x.shape[1]).repeat(4))
-        return F.pixel_shuffle(paddle.gather(x, order, axis=1), 2)
+        if mode == "nearest" and scale == 2:
+            # Four of each channel, which then become the four pixels of a square.
+            order = paddle.to_tensor(np.arange(x.shape[1]).repeat(4))
+            return F.pixel_shuffle(paddle.gather(x, order, axis=1), 2)
+        if mode == "bilinear":
+            # All pixels of a square are means of the same nine.
+            around = F.pad(x, [1, 1, 1, 1], mode="replicate")
+            weight = paddle.to_tensor(_bilinear_filters(x.shape[1], scale))
+            return F.pixel_shuffle(F.conv2d(around, weight, groups=x.shape[1]), scale)
+        return interpolate(x, *args, **kwargs)
 
     F.leaky_relu, F.interpolate = plain_leaky_relu, plain_interpolate
     try:
@@ -488,6 +498,14 @@ def _plain_operators(net: nn.Layer) -> Iterator[None]:
             vars(layer).pop("forward", None)
             if layer in own:
                 layer.forward = own[layer]
+
+
+def _bilinear_filters(channels: int, scale: int) -> np.ndarray:
+    """Return the filters [C * scale^2, 1, 3, 3] that enlarge each channel, as channels."""
+    distance = (np.arange(scale) + 0.5) / scale - 0.5  # of each new pixel from the old one
+    side = np.stack([np.maximum(-distance, 0), 1 - np.abs(distance), np.maximum(distance, 0)], 1)
+    filters = np.einsum("ay,bx->abyx", side, side).reshape(-1, 1, 3, 3)
+    return np.tile(filters, (channels, 1, 1, 1)).astype("float32")
 
 
 def _tidy(parent: Path) -> None:

@@ -81,10 +81,12 @@ class DeformConv2D(ops.DeformConv2D):
                 from where an ordinary convolution takes it, down and to the right by turns.
             mask: [N, G K, H', W'], what each sample is multiplied by; None for 1.
         """
+        if not paddle.in_dynamic_mode():
+            return ops.DeformConv2D.forward(self, x, offset, mask)
         tensors = [x, offset, self.weight] + ([] if mask is None else [mask])
         taken = offset.size // 2 * (x.shape[1] // self._sampled_groups)
         if self._geometry is None or not all(map(_is_plain, tensors)) or taken < _FEW_SAMPLED:
-            return super().forward(x, offset, mask)
+            return ops.DeformConv2D.forward(self, x, offset, mask)
         if mask is None:
             n, rows, h, w = offset.shape
             mask = paddle.ones([n, rows // 2, h, w])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
 from paddle import nn
 
@@ -19,6 +20,8 @@ from ppzoo.apps.backends import deviation
 from ppzoo.apps.inference import Runner, make_runner
 from ppzoo.errors import UserError
 from ppzoo.networks.unet import UnetGenerator
+from ppzoo.nn.conv import Conv2D, UpsampleConv2D
+from ppzoo.nn.deform_conv import DeformConv2D
 from ppzoo.nn.norm import BatchNormOfBatch
 from ppzoo.nn.padding import ReflectionPad2D
 
@@ -71,6 +74,38 @@ def test_all_backends_agree(home: Path) -> None:
         assert np.array_equal(other(*others), other.run(*others)[0])
     (folder,) = (home / "inference").iterdir()
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+class Frames(nn.Layer):
+    """A window of frames, moved, enlarged: what EDVR and RRDBNet are made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offsets = Conv2D(4, 2 * 3 * 9, 3, padding=1)
+        self.moved = DeformConv2D(4, 6, 3, padding=1, deformable_groups=2)
+        self.upsample = UpsampleConv2D(6, 2)
+
+    def forward(self, x):
+        frames = x.flatten(0, 1)
+        places = self.offsets(frames)
+        y = self.moved(frames, 2 * places[:, :36], F.sigmoid(places[:, 36:]))
+        larger = F.interpolate(x[:, 1], scale_factor=4, mode="bilinear", align_corners=False)
+        half = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.upsample(half), larger
+
+
+def test_all_backends_move_and_enlarge_frames(home: Path) -> None:
+    net = Frames()
+    window = np.random.default_rng(0).uniform(-1, 1, [1, 2, 4, 8, 12]).astype("float32")
+    runner = make_runner(net, window, multiple=4)
+    assert {"static", "inference"} <= runner.results.keys()
+    assert all("seconds" in result for result in runner.results.values()), runner.describe()
+    wider = np.random.default_rng(1).uniform(-1, 1, [1, 2, 4, 16, 20]).astype("float32")
+    want = Runner(net).run(wider)
+    assert [y.shape for y in want] == [(2, 2, 64, 80), (1, 4, 64, 80)]
+    for backend in runner.results:
+        got = make_runner(net, window, backend, multiple=4).run(wider)
+        assert deviation(got, want) < 1e-4, backend
 
 
 def test_next_process_finds_it_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
