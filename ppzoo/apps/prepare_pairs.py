@@ -153,7 +153,8 @@ def survey_pairs(component: Any) -> list[Survey]:
         pairs = [Pair(None, path) for path in named.values()]
     patch = max(_values(component, "gt_patch_size"), default=0)
     _, unfit = fitting_pairs(pairs, scale, patch)
-    large.problems += [unfit] if unfit else []
+    # What cannot be read at all, the surveys have told.
+    large.problems += [problem for problem in unfit if "cannot be read" not in problem]
     return surveys
 
 

@@ -284,6 +284,8 @@ class Degrade:
     def __call__(self, sample: dict[str, Any]) -> dict[str, Any]:
         """Return the sample with `lq`, and `gt` cut to a multiple of the scale."""
         gt = sample["gt"]
+        if gt.dtype != np.uint8:
+            raise DataError("Degrade must stand before the step that makes pictures float arrays")
         height, width = (side - side % self.scale for side in gt.shape[:2])
         sample["gt"] = gt[:height, :width]
         sample["lq"] = self.degrade(sample["gt"], np.random.RandomState(np.random.randint(2**31)))

@@ -24,7 +24,7 @@ from ppzoo.data.folder import OnError
 from ppzoo.data.lmdb_pictures import DatabaseWriter, is_database, picture_size, read_picture
 from ppzoo.data.many import for_each
 from ppzoo.data.notes import agree_on_settings
-from ppzoo.data.sr import Pair, fitting_pairs, match_pairs, pictures_by_name
+from ppzoo.data.sr import Pair, Size, fitting_pairs, match_pairs, pictures_by_name
 from ppzoo.errors import ConfigError, DataError
 
 _NOTE = "patches.json"
@@ -181,7 +181,7 @@ def _plan(
             sources[1], sources[0], scale, template, ("small", "input")
         )
     fitting, unfit = fitting_pairs(pairs, scale, size, "size", progress)
-    result.problems += [unfit] if unfit else []
+    result.problems += unfit
     return {pair.large.relative_to(sources[0]).with_suffix(""): pair for pair in fitting}
 
 
@@ -213,11 +213,15 @@ class _Folder:
 
 
 class _Database(DatabaseWriter):
-    """Patches in a database, to which one thread at a time writes."""
+    """Patches in a database, which one thread at a time uses: it must be alone when it grows."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._lock = threading.Lock()
+
+    def has(self, names: Iterable[str]) -> bool:
+        with self._lock:
+            return super().has(names)
 
     def put(self, files: Mapping[str, bytes], shape: tuple[int, int, int]) -> None:
         with self._lock:
@@ -256,7 +260,7 @@ class _Cutter:
             for store, side in stores:
                 store.keep(names, (side, side, 3))
             return len(names), 0
-        large = read_picture(pair.large)[:height, :width]
+        large = _read(pair.large, (height, width))[:height, :width]
         for store, side in stores:
             image = large if side == self.size else self._small(pair, large)
             factor = self.size // side
@@ -271,7 +275,19 @@ class _Cutter:
     def _small(self, pair: Pair, large: np.ndarray) -> np.ndarray:
         if pair.small is None:
             return resize_bicubic(large, 1 / self.scale)
-        return read_picture(pair.small)
+        height, width = large.shape[:2]
+        return _read(pair.small, (height // self.scale, width // self.scale))
+
+
+def _read(path: Path, size: Size) -> np.ndarray:
+    """Return a picture of at least this (height, width)."""
+    image = read_picture(path)
+    if image.shape[0] < size[0] or image.shape[1] < size[1]:
+        raise DataError(
+            f"{path} is a picture of {image.shape[1]} x {image.shape[0]} pixels, but its header "
+            "says otherwise (a camera's orientation?): store it anew"
+        )
+    return image
 
 
 def _png(image: np.ndarray) -> bytes:

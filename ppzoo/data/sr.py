@@ -102,12 +102,12 @@ class SRDataset(FileDataset):
             raise DataError(summary(problems) + "; set 'on_error: skip' to leave them out")
         pairs, unfit = fitting_pairs(pairs, scale, patch)
         if unfit and on_error != "skip":
-            raise DataError(f"{unfit}; set 'on_error: skip' to leave them out")
+            raise DataError(f"{unfit[0]}; set 'on_error: skip' to leave them out")
         if not pairs:
-            raise DataError(f"no pair of pictures can be used: {unfit or summary(problems)}")
+            raise DataError(f"no pair of pictures can be used: {(unfit or problems)[0]}")
         super().__init__([pair.large for pair in pairs], on_error)
         self.pairs = pairs
-        self._unreported += [*problems, *([unfit] if unfit else [])]
+        self._unreported += [*problems, *unfit]
         self._made: dict[int, dict[str, Any]] = {}
         self._room = _CACHE_BYTES
 
@@ -194,7 +194,7 @@ def fitting_pairs(
     patch: int = 0,
     patch_option: str = "gt_patch_size",
     progress: bool = True,
-) -> tuple[list[Pair], str]:
+) -> tuple[list[Pair], list[str]]:
     """Compare the sizes of all pairs, which are read from the files' headers.
 
     Args:
@@ -205,12 +205,12 @@ def fitting_pairs(
         progress: show a bar if it takes long and the error stream is a terminal.
 
     Returns:
-        the pairs that fit, and a sentence about those that do not, if there are any. Files whose
-        headers cannot be read are left in: reading them says what is wrong.
+        the pairs that fit, and sentences about those that do not: one about files that cannot be
+        read, one about sizes.
     """
     from tqdm import tqdm
 
-    fitting, unfit = [], []
+    fitting, unfit, damaged = [], [], []
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         sizes = tqdm(
             pool.map(_pair_sizes, pairs, chunksize=64),
@@ -221,23 +221,30 @@ def fitting_pairs(
             disable=None if progress else True,
         )
         for pair, found in zip(pairs, sizes, strict=True):
-            if found is None or _fits(pair, *found, scale, patch):
+            if isinstance(found, str):
+                damaged.append(found)
+            elif _fits(pair, *found, scale, patch):
                 fitting.append(pair)
             else:
                 unfit.append((pair, *found))
-    if not unfit:
-        return fitting, ""
-    option = f", or set a smaller {patch_option!r}" if patch else ""
-    return fitting, _unfit_summary(unfit, len(pairs), scale, max(scale, patch), option)
+    problems = []
+    if damaged:
+        rest = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+        problems.append(f"files cannot be read: {'; '.join(damaged[:_NAMED])}{rest}")
+    if unfit:
+        option = f", or set a smaller {patch_option!r}" if patch else ""
+        summed = _unfit_summary(unfit, len(pairs), scale, max(scale, patch), option)
+        problems.append(summed)
+    return fitting, problems
 
 
-def _pair_sizes(pair: Pair) -> tuple[Size, Size] | None:
-    """Return (height, width) of both pictures, or None if a header cannot be read."""
+def _pair_sizes(pair: Pair) -> tuple[Size, Size] | str:
+    """Return (height, width) of both pictures, or what is wrong with their files."""
     try:
         large = picture_size(pair.large)
         return (large if pair.small is None else picture_size(pair.small)), large
-    except DataError:
-        return None
+    except DataError as error:
+        return str(error)
 
 
 def _fits(pair: Pair, small: Size, large: Size, scale: int, patch: int) -> bool:

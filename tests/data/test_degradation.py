@@ -257,6 +257,11 @@ def test_noise_is_continued_where_a_picture_is_larger(folder) -> None:
     assert small[-8:, -8:].std() > 2
 
 
+def test_float_arrays_are_refused() -> None:
+    with pytest.raises(DataError, match="before the step"):
+        Degrade(2)({"gt": PHOTO.astype(np.float32)})
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

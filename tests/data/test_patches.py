@@ -156,6 +156,13 @@ def test_pictures_that_cannot_be_cut_are_named_or_left_out(folder, tmp_path) -> 
         cut(folder, tmp_path / "again")
 
 
+def test_a_header_that_does_not_say_what_is_decoded(folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(patches, "picture_size", lambda path: (96, 96))
+    with pytest.raises(DataError, match=r"000\d\.png is a picture of .*header says otherwise"):
+        cut(folder, tmp_path / "sub")
+    assert not list((tmp_path / "sub").glob("*.png"))
+
+
 def test_only_pictures_that_are_too_small(tmp_path) -> None:
     write_image(tmp_path / "hr" / "tiny.png", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(DataError, match="no picture to cut"):

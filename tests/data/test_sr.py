@@ -215,9 +215,13 @@ def test_headers_suffice_and_a_camera_s_orientation_counts(folders, tmp_path) ->
     with pytest.raises(DataError, match=r"gt/0001\.png"):
         dataset[0]
     assert build(*folders, on_error="skip")[0]["gt_path"].endswith("0002.png")
+    # What its first bytes betray is found before training.
     (tmp_path / "gt" / "0001.png").write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"gt/0001\.png"):
-        build(*folders)[0]
+    with pytest.raises(DataError, match=r"cannot be read: .*gt/0001\.png.*on_error: skip"):
+        build(*folders)
+    dataset = build(*folders, on_error="skip")
+    assert len(dataset) == 2
+    assert "0001.png" in dataset.take_skipped()[0]
 
 
 @pytest.mark.parametrize("scale", [0, -4, 2.5])
