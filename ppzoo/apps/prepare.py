@@ -142,7 +142,9 @@ def check(path: str) -> list[Survey]:
         if lq.is_dir() and gt.is_dir() and any(entry.is_dir() for entry in gt.iterdir()):
             frames = {"name": "VSRFramesDataset", "preprocess": []}
             return _survey_clips({**frames, "lq_folder": str(lq), "gt_folder": str(gt)})
-        return survey_tree(path)
+        if lq.is_dir() and gt.is_dir():
+            return prepare_pairs.survey_two(lq, gt)
+        return prepare_pairs.survey_database(path) or survey_tree(path)
     from ppzoo.config import load_config
 
     config = load_config(path, check=True)
@@ -161,7 +163,7 @@ def _survey_section(component: Any) -> list[Survey]:
     if hasattr(inner, "kwargs"):
         return _survey_section(inner)
     if component.name == "SRDataset":
-        return prepare_pairs.survey_pairs(component)
+        return prepare_pairs.survey_pairs(arguments)
     if issubclass(DATASETS.get(component.name), ClipDataset):
         return _survey_clips(component)
     folders = {

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ppzoo.data.degradation import Degrade
 from ppzoo.data.degrade_folder import degrade_folder
-from ppzoo.data.lmdb_pictures import is_database, list_pictures
+from ppzoo.data.lmdb_pictures import is_database, list_pictures, picture_size
 from ppzoo.data.patches import cut_patches
 from ppzoo.data.sources import how_to_get
 from ppzoo.data.sr import Pair, fitting_pairs, match_pairs, pictures_by_name
@@ -128,13 +129,30 @@ def _left_out(problems: Sequence[str]) -> list[str]:
     return lines
 
 
-def survey_pairs(component: Any) -> list[Survey]:
+def survey_database(path: str) -> list[Survey]:
+    """Return the survey of an LMDB database; nothing if `path` is none."""
+    return [_survey(path, None)] if is_database(path) else []
+
+
+def survey_two(lq: Path, gt: Path) -> list[Survey]:
+    """Survey two folders of small and large pictures, whose scale is that of their first pair.
+
+    Raises:
+        DataError: two pictures in a folder differ in their suffix alone.
+    """
+    pairs, _ = match_pairs(lq, gt, 1)
+    scale = 1
+    with contextlib.suppress(DataError, IndexError):
+        scale = picture_size(pairs[0].large)[0] // picture_size(pairs[0].small)[0]
+    return survey_pairs({"lq_folder": str(lq), "gt_folder": str(gt), "scale": max(1, scale)})
+
+
+def survey_pairs(options: Mapping[str, Any]) -> list[Survey]:
     """Survey the folders of an `SRDataset`, and say which pairs do not fit.
 
     Args:
-        component: the dataset as the config describes it, with `kwargs`.
+        options: the dataset's arguments, as the config has them.
     """
-    options = component.kwargs
     folders = {key: str(options[key]) for key in ("gt_folder", "lq_folder") if options.get(key)}
     surveys = [_survey(folder, option) for option, folder in folders.items()]
     if not all(survey.count for survey in surveys):
@@ -151,14 +169,14 @@ def survey_pairs(component: Any) -> list[Survey]:
     else:
         named = pictures_by_name(folders["gt_folder"], "gt_folder")
         pairs = [Pair(None, path) for path in named.values()]
-    patch = max(_values(component, "gt_patch_size"), default=0)
+    patch = max(_values(options.get("preprocess", ()), "gt_patch_size"), default=0)
     _, unfit = fitting_pairs(pairs, scale, patch)
     # What cannot be read at all, the surveys have told.
     large.problems += [problem for problem in unfit if "cannot be read" not in problem]
     return surveys
 
 
-def _survey(folder: str, option: str) -> Survey:
+def _survey(folder: str, option: str | None) -> Survey:
     try:
         if not is_database(folder):
             return survey_folder(folder, "pictures", option)

@@ -65,6 +65,9 @@ def test_patches_are_cut_and_then_trained_on(folder, capsys) -> None:
     assert [line.split("  ")[-1].strip() for line in said.splitlines()[2:]] == ["0", "0"]
     assert "32 x 32" in said
     assert "8 x 8" in said
+    assert cli.main(["data", "check", f"{folder}/hr.lmdb"]) == 0
+    assert "18      32 x 32" in capsys.readouterr().out
+    assert cli.main(["data", "check", f"{folder}/none.lmdb"]) == 1
 
 
 def test_what_is_left_out_is_told(folder, capsys) -> None:
@@ -120,6 +123,11 @@ def test_photographs_become_pairs_and_noise(folder, capsys) -> None:
         assert said[1] == f"noise: 4 pictures in {folder}/real/noise"
     code, _ = check(folder, capsys, f"lq_folder: {folder}/real/lq", "real/gt")
     assert code == 0
+    assert cli.main(["data", "check", f"{folder}/real"]) == 0
+    assert "16 x 12" in capsys.readouterr().out
+    write_image(folder / "real" / "lq" / "1.png", np.zeros((24, 32, 3), np.uint8))
+    assert cli.main(["data", "check", f"{folder}/real"]) == 1
+    assert "1 of 3 pairs differ in size otherwise than 'scale: 4'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("jpeg", ["60", "low-high", "60-90-95"])
