@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -11,19 +12,25 @@ from typing import Any
 
 import av
 import av.error
+import av.filter
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from ppzoo.atomic import atomic_write
 from ppzoo.errors import UserError
 from ppzoo.media.video.background import BackgroundSink
 from ppzoo.media.video.files import open_media
-from ppzoo.media.video.reader import BT709, EXACT_BICUBIC
+from ppzoo.media.video.reader import BT709
 from ppzoo.media.video.sound import CopiedSound, EncodedSound, carry_over, mux_undamaged
 
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _LIMITED_RANGE = 1
 _CRF = range(52)
+# A filter and not PyAV's reformatter, which puts colour samples between two columns; players expect
+# them on the left one. The flags are those of `reader.EXACT_BICUBIC`.
+_CONVERSION = (
+    "flags=bicubic+accurate_rnd+full_chroma_int:out_color_matrix=bt709:out_range=tv:"
+    "out_chroma_loc=left"
+)
 
 
 class VideoWriter:
@@ -142,7 +149,7 @@ class _Film:
         self.sound: CopiedSound | EncodedSound | None = None
         self._fps = fps
         self._count = 0
-        self._reformatter = VideoReformatter()
+        self._graph: Any = None
         self._stream = self.container.add_stream("libx264", rate=fps, options=options)
         self._stream.time_base = 1 / fps
         context = self._stream.codec_context
@@ -155,14 +162,10 @@ class _Film:
         if not self._count:
             self._stream.width, self._stream.height = picture.width, picture.height
             self.container.start_encoding()
-        frame = self._reformatter.reformat(
-            picture,
-            format="yuv420p",
-            interpolation=EXACT_BICUBIC,
-            dst_colorspace=BT709,
-            dst_color_range=_LIMITED_RANGE,
-            threads=1,
-        )
+            self._graph = self._converter(picture)
+        picture.pts, picture.time_base = self._count, 1 / self._fps
+        self._graph.push(picture)
+        frame = self._graph.pull()
         frame.pts, frame.time_base = self._count, 1 / self._fps
         self._mux(self._stream.encode(frame))
         self._count += 1
@@ -178,6 +181,25 @@ class _Film:
         if self.sound is not None:
             self.sound.finish(self._count / self._fps, 1 / self._fps)
         self.container.close()
+
+    def _converter(self, picture: Any) -> Any:
+        """Return what makes frames to encode of pictures like the given one."""
+        graph = av.filter.Graph()
+        parts = [
+            graph.add_buffer(
+                width=picture.width,
+                height=picture.height,
+                format=picture.format,
+                time_base=1 / self._fps,
+            ),
+            graph.add("scale", _CONVERSION),
+            graph.add("format", "yuv420p"),
+            graph.add("buffersink"),
+        ]
+        for one, next_one in itertools.pairwise(parts):
+            one.link_to(next_one)
+        graph.configure()
+        return graph
 
     def _mux(self, packets: list[Any]) -> None:
         if isinstance(self.sound, CopiedSound):

@@ -116,6 +116,25 @@ class TestPictures:
         stored = [int(np.frombuffer(plane, np.uint8)[0]) for plane in frame.planes]
         assert np.abs(np.array(stored) - (62.6, 102.3, 240)).max() <= 1.5
 
+    def test_colours_do_not_move(self, tmp_path):
+        # Blue rises from left to right by 4 per column, so that a shift by half a column is 2.
+        picture = np.full((48, 64, 3), 60, np.uint8)
+        picture[..., 2] = 4 * np.arange(64)
+        with VideoWriter(tmp_path / "a.mp4", 25, crf=0) as writer:
+            writer.write(picture)
+        with VideoReader(tmp_path / "a.mp4") as reader:
+            found = next(iter(reader)).astype(float)
+        shift = (found - picture)[:, 8:56, 2].mean() / 4
+        assert abs(shift) < 0.1
+        with av.open(str(tmp_path / "a.mp4")) as film:
+            cb = np.frombuffer(next(film.decode(video=0)).planes[1], np.uint8)
+        blue = 4 * np.arange(0, 64, 0.25) / 255
+        luma = 0.9278 * 60 / 255 + 0.0722 * blue
+        column = np.interp(
+            cb.reshape(24, -1)[12, 4:28], 128 + 224 * (blue - luma) / 1.8556, np.arange(0, 64, 0.25)
+        )
+        assert abs((column - 2 * np.arange(4, 28)).mean()) < 0.1
+
     @pytest.mark.parametrize(("height", "width"), [(47, 63), (47, 64), (48, 63), (1, 1)])
     def test_odd_sizes_are_padded_and_not_stretched(self, tmp_path, height, width):
         rows, columns = np.mgrid[:height, :width]
