@@ -14,7 +14,8 @@ class RCANPredictor(SuperResolutionPredictor):
     """Enlarges pictures 2, 3, 4 or 8 times by a trained `RCAN`.
 
     Its channel attention averages over what the network sees, which is a tile, not the picture. So
-    the result depends a little on `tile`, everywhere. See `SuperResolutionPredictor` for arguments.
+    the result depends a little on `tile`, everywhere; `ppzoo.apps.tiles` says how much. See
+    `SuperResolutionPredictor` for arguments.
     """
 
     name = "rcan"

@@ -3,13 +3,16 @@
 
 A tile is given to the network with some of what surrounds it, and only its middle is kept. What a
 convolutional network makes of a pixel depends on its surroundings up to the receptive field; with
-that much overlap the result is the one of the whole picture. The receptive field of a deep network
-is huge by its layers (350 pixels to each side for 23 RRDB blocks), but what is far away moves the
-result by less than a level out of 255.
+that much overlap the result is the one of the whole picture. By its layers the receptive field of a
+deep network is huge (350 pixels to each side for 23 RRDB blocks), but what is far away hardly
+counts. Small networks that were trained on photographs had, on a photograph of others, no value
+that was more than one level of 255 off from 4 pixels of overlap on (two RRDB blocks) or from 8 on
+(six blocks of SRResNet, six of RCAN); with 2 pixels 0.1 to 0.9 % of the values were, with none 2 %.
 At the picture's own borders a tile ends where the picture ends, so that borders look the same too.
 
 Networks that average over the whole picture, as the channel attention of RCAN does, average over
-the tile instead: their tiled result differs from the untiled one everywhere, by a few levels.
+the tile instead: their tiled result differs from the untiled one everywhere, however much tiles
+overlap. In the measurement above by one level in 2 % of the values.
 """
 
 from __future__ import annotations
