@@ -14,6 +14,7 @@ import hashlib
 import inspect
 import json
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -128,8 +129,9 @@ def make_runner(
 ) -> Runner:
     """Return what runs a network in the fastest backend.
 
-    Backends are `dynamic` (the network as it is), `static` (a static graph of it), `inference`
-    (Paddle Inference with oneDNN) and `onnx` (ONNX Runtime, where the extra `export` is installed).
+    Backends are `dynamic` (the network as it is), `static` (a static graph of it; unless it is
+    named, only where the next one fails), `inference` (Paddle Inference with oneDNN) and `onnx`
+    (ONNX Runtime, where the extra `export` is installed).
     All but the first need the network exported, which takes a few seconds the first time, and are
     tried in a process of their own, each for about a second, with the example and, where sizes may
     vary, with a second one. One whose results differ from the network's by more than 1e-3 is
@@ -162,9 +164,14 @@ def make_runner(
     threads = runtime.threads()
     with _workplace(net, inputs, multiple, cache) as place:
         known = {name: result for name, result in place.known().items() if name in names}
+        chooses = backends is None and "inference" in names
         missing = [name for name in names if name not in known]
+        if chooses and "static" in missing:
+            missing.remove("static")  # for lack of oneDNN it would be the slower of the two
         if missing and (measured or insists):
             known |= place.examine(missing, threads)
+            if chooses and "refused" in known["inference"]:
+                known |= place.examine(["static"], threads)
             place.remember(known)
         ranking = sorted(
             (name for name in known if "seconds" in known[name]),
@@ -262,7 +269,8 @@ class _Workplace:
                 reason = f"the network cannot be exported: {_first_line(error)}"
                 found |= {name: {"refused": reason} for name in others}
             else:
-                found |= self._try_apart(others, threads, runner)
+                limit = 2 * found["dynamic"]["seconds"] if "dynamic" in found else math.inf
+                found |= self._try_apart(others, threads, runner, limit)
         for name, result in found.items():
             if "refused" in result:
                 _LOG.warning("%s is not used: %s", _TITLES[name], result["refused"])
@@ -299,12 +307,12 @@ class _Workplace:
         return [None, *shape[1:-2], None, None]
 
     def _try_apart(
-        self, names: Sequence[str], threads: int, runner: Runner
+        self, names: Sequence[str], threads: int, runner: Runner, limit: float
     ) -> dict[str, dict[str, Any]]:
         cases = [self._inputs]
         if self._multiple:
             cases.append(_of_other_size(self._inputs, self._multiple))
-        arrays: dict[str, Any] = {"cases": len(cases)}
+        arrays: dict[str, Any] = {"cases": len(cases), "limit": limit}
         for k, inputs in enumerate(cases):
             arrays |= {f"input{k}.{i}": array for i, array in enumerate(inputs)}
             arrays |= {f"output{k}.{i}": array for i, array in enumerate(runner.run(*inputs))}

@@ -15,15 +15,17 @@ import paddle.nn.functional as F
 import pytest
 from paddle import nn
 
-from ppzoo.apps import inference
-from ppzoo.apps.backends import deviation
-from ppzoo.apps.inference import Runner, make_runner
+from ppzoo.apps import backends, inference
+from ppzoo.apps.backends import deviation, is_installed
+from ppzoo.apps.inference import BACKENDS, Runner, make_runner
 from ppzoo.errors import UserError
 from ppzoo.networks.unet import UnetGenerator
 from ppzoo.nn.conv import Conv2D, UpsampleConv2D
 from ppzoo.nn.deform_conv import DeformConv2D
 from ppzoo.nn.norm import BatchNormOfBatch
 from ppzoo.nn.padding import ReflectionPad2D
+
+INSTALLED = [name for name in BACKENDS if is_installed(name)]
 
 
 @pytest.fixture
@@ -58,8 +60,8 @@ class Several(nn.Layer):
 def test_all_backends_agree(home: Path) -> None:
     net = Several()
     inputs = (picture(8, 8), picture(8, 8, channels=1))
-    runner = make_runner(net, inputs, multiple=1)
-    assert {"dynamic", "static", "inference"} <= runner.results.keys()
+    runner = make_runner(net, inputs, INSTALLED, multiple=1)
+    assert runner.results.keys() == set(INSTALLED)
     assert all("seconds" in result for result in runner.results.values()), runner.describe()
     assert net.training
     net.eval()
@@ -97,8 +99,8 @@ class Frames(nn.Layer):
 def test_all_backends_move_and_enlarge_frames(home: Path) -> None:
     net = Frames()
     window = np.random.default_rng(0).uniform(-1, 1, [1, 2, 4, 8, 12]).astype("float32")
-    runner = make_runner(net, window, multiple=4)
-    assert {"static", "inference"} <= runner.results.keys()
+    runner = make_runner(net, window, INSTALLED, multiple=4)
+    assert runner.results.keys() == set(INSTALLED)
     assert all("seconds" in result for result in runner.results.values()), runner.describe()
     wider = np.random.default_rng(1).uniform(-1, 1, [1, 2, 4, 16, 20]).astype("float32")
     want = Runner(net).run(wider)
@@ -122,6 +124,42 @@ def test_next_process_finds_it_again(home: Path, monkeypatch: pytest.MonkeyPatch
     cold = make_runner(net, example, ["static"], multiple=32, measured=False)
     assert (cold.backend, cold.results) == ("dynamic", {})
     assert cold.describe().endswith("not measured")
+
+
+@pytest.mark.parametrize("answer", [{"seconds": 1e-9}, {"refused": "it fails"}])
+def test_static_graph_is_tried_where_paddle_inference_fails(
+    home: Path, monkeypatch: pytest.MonkeyPatch, answer: dict
+) -> None:
+    tried: list[str] = []
+
+    def child(folder, examples, threads, names):
+        tried.extend(names)
+        with np.load(examples) as file:
+            limits.append(float(file["limit"]))
+        return {name: answer if name == "inference" else {"seconds": 9.0} for name in names}
+
+    limits: list[float] = []
+    monkeypatch.setattr(inference, "_child", child)
+    runner = make_runner(nn.Conv2D(3, 1, 3), picture(8, 8))
+    failed = "refused" in answer
+    assert tried == [name for name in INSTALLED if name not in ("dynamic", "static")] + (
+        ["static"] if failed else []
+    )
+    assert limits[0] == pytest.approx(2 * runner.results["dynamic"]["seconds"])
+    assert runner.backend == ("dynamic" if failed else "inference")
+
+
+def test_slow_backend_runs_no_more_than_once(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+    monkeypatch.setattr(backends, "load", lambda *args: lambda x: runs.append(1) or x)
+    for limit, count in ((0.0, 1), (9.0, 11)):
+        file = tmp_path / "examples.npz"
+        np.savez(file, cases=1, limit=limit, **{"input0.0": [1.0], "output0.0": [1.0]})
+        assert backends._try("static", tmp_path, file, 1)["seconds"] > 0
+        assert len(runs) == count
+        runs.clear()
 
 
 class Treacherous(nn.Layer):
