@@ -65,7 +65,7 @@ def test_mistakes_are_named(clips):
     with pytest.raises(ValueError, match="has seen no pictures"):
         metric().accumulate()
     _, truth, still = clips[0]
-    with pytest.raises(ValueError, match="longer|shorter"):
+    with pytest.raises(ValueError, match=r"longer|shorter"):
         metric().update([truth], [truth, truth], [still])
     with pytest.raises(ValueError, match="crop_border is -1"):
         metric(crop_border=-1)
