@@ -49,7 +49,7 @@ def add_commands(commands: Any) -> None:
     add("--blur", choices=["bicubic", "random"], default="bicubic", help="how (bicubic)")
     add("--kernels", metavar="DIR", help="estimated kernels, .npy files, to blur with instead")
     add("--jpeg", metavar="LOW-HIGH", help="compress small pictures, such as 60-95")
-    add("--noise-from", metavar="DIR", help="photographs to collect noise from")
+    add("--noise-from", metavar="DIR", help="photographs to collect noise from (those of --input)")
     add("--noise-size", type=int, default=64, metavar="N", help="side of a piece of it (64)")
     add("--noise-variance", type=float, default=20.0, metavar="X", help="what is flat (20)")
     add("--noise-mean", type=float, default=0.0, metavar="X", help="what is too dark (0)")
@@ -102,10 +102,11 @@ def _degrade(args: argparse.Namespace) -> str:
         args.out,
         degrade,
         clean=args.clean,
-        noise_from=args.noise_from,
+        noise_from=args.noise_from or args.input,
         noise_size=args.noise_size,
         most_variance=args.noise_variance,
         least_mean=args.noise_mean,
+        needs_noise=args.noise_from is not None,
         jobs=args.jobs,
         on_error=args.on_error,
     )
@@ -113,8 +114,10 @@ def _degrade(args: argparse.Namespace) -> str:
     lines = [
         f"pairs: {made.pairs} in {out / 'gt'} and {out / 'lq'}; {made.made} of them new",
     ]
-    if args.noise_from:
+    if made.noise:
         lines.append(f"noise: {made.noise} pictures in {out / 'noise'}")
+    else:
+        lines.append("noise: none, since no photograph has a flat place (see --noise-size)")
     return "\n".join([*lines, *_left_out(made.problems)])
 
 

@@ -60,6 +60,7 @@ def degrade_folder(
     noise_size: int = 64,
     most_variance: float = 20.0,
     least_mean: float = 0.0,
+    needs_noise: bool = True,
     jobs: int | None = None,
     on_error: OnError = "raise",
     progress: bool = True,
@@ -78,6 +79,7 @@ def degrade_folder(
         noise_size: side of a picture of noise in pixels.
         most_variance: see `flat_places`.
         least_mean: see `flat_places`.
+        needs_noise: whether it is an error that none of `noise_from` has a flat place.
         jobs: how many threads work, as many as there are processors by default.
         on_error: `raise` stops at a photograph that cannot be used, `skip` leaves it out.
         progress: show bars, if the error stream is a terminal.
@@ -113,7 +115,7 @@ def degrade_folder(
         collect = functools.partial(_collect, root / "noise", limits)
         noisy = pictures_by_name(noise_from, "noise-from")
         result.noise = sum(for_each(collect, noisy, "noise", problems=result.problems, **options))
-        if not result.noise:
+        if needs_noise and not result.noise:
             raise DataError(
                 f"no photograph in {noise_from} has a flat place of {noise_size} x {noise_size} "
                 f"pixels with a variance below {most_variance}: choose photographs with sky or "

@@ -130,6 +130,18 @@ def test_photographs_become_pairs_and_noise(folder, capsys) -> None:
     assert "1 of 3 pairs differ in size otherwise than 'scale: 4'" in capsys.readouterr().out
 
 
+def test_noise_is_looked_for_in_the_photographs_themselves(folder, capsys) -> None:
+    command = ["data", "degrade", "--input", f"{folder}/hr", "--out", f"{folder}/real"]
+    assert cli.main(command) == 0
+    assert "noise: none, since no photograph" in capsys.readouterr().out
+    assert cli.main([*command, "--noise-from", f"{folder}/hr"]) == 2
+    assert "flat place" in capsys.readouterr().err
+    noisy = np.random.RandomState(0).normal(120, 3, (64, 64, 3)).round().astype(np.uint8)
+    write_image(folder / "hr" / "sky.png", noisy)
+    assert cli.main(command) == 0
+    assert f"noise: 1 pictures in {folder}/real/noise" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("jpeg", ["60", "low-high", "60-90-95"])
 def test_qualities_are_two_numbers(folder, capsys, jpeg) -> None:
     command = ["data", "degrade", "--input", f"{folder}/hr", "--out", f"{folder}/real"]
