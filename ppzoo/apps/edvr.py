@@ -35,6 +35,7 @@ _NET = "generator"
 # pixels are enough to change no result by more than a level out of 255; the others are there for
 # what moves: where it was two frames ago must lie inside of the tile.
 TILE, OVERLAP = 192, 32
+_LEAST_OVERLAP = 8
 _WORTH_MEASURING = 8  # windows, from which on it is worth to find the fastest backend
 _MEASURED = 96  # pixels a side that it is found with: what is fastest there is so for larger tiles
 
@@ -187,9 +188,13 @@ class EDVRPredictor:
             rows, columns = part.place(scale)
             out[:, rows, columns] = levels.transpose(0, 2, 3, 1)
 
-        tile = fitting_tile((height, width), self._tile, self.overlap)
+        overlap = self.overlap
+        if self._tile < self.tile:
+            # Where memory is scarce, most of a small tile should not be what others do as well.
+            overlap = min(overlap, max(_LEAST_OVERLAP, self._tile // 6))
+        tile = fitting_tile((height, width), self._tile, overlap)
         multiple = int(self.generator.size_multiple)
-        used = walk(process, (height, width), tile, self.overlap, multiple=multiple)
+        used = walk(process, (height, width), tile, overlap, multiple=multiple)
         if used < tile:
             self._tile = used
         return out

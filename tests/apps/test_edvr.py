@@ -304,7 +304,8 @@ class TestMemory:
         made.generator.register_forward_pre_hook(lambda _, inputs: tried.append(inputs[0].shape))
         result = np.array(list(made.stream(iter(frames))), np.int16)
         assert np.abs(result - right).max() <= 1
-        assert set(seen) == {(1, 5, 3, 72, 72)}
+        # The rest of the film has smaller overlaps, and hence smaller tiles.
+        assert seen == [(1, 5, 3, 72, 72)] * 12 + [(1, 5, 3, 64, 64)] * 18
         assert len(tried) - len(seen) == 2
         assert made.remarks == [
             "memory sufficed for 1 windows at once, not 2",
