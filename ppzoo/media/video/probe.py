@@ -230,8 +230,11 @@ def _timing(scan: _Scan, stream: Any, promised: Fraction) -> _Timing:
 
 
 def _is_absurd(duration: Fraction, fps: Fraction, count: int, promised: Fraction) -> bool:
-    """Tell whether time stamps are damaged: a film of seconds would be repeated for days."""
-    return duration * fps > _MOST_REPEATS * count or 0 < 2 * promised + 1 < duration
+    """Tell whether time stamps are damaged: a film of seconds would be repeated for days.
+
+    Nothing is promised by what was written as a stream, such as recordings of a browser.
+    """
+    return duration * fps > _MOST_REPEATS * count or bool(promised and duration > 2 * promised + 1)
 
 
 def nearest(value: Fraction) -> int:

@@ -34,8 +34,9 @@ class VideoReader:
     """Iterate over the pictures of a video as uint8 RGB [H, W, 3].
 
     They come upright (phones store them turned), mirrored as the file asks, with square pixels,
-    and at the constant rate `info.fps`: of a variable rate, the picture nearest to each point in
-    time is taken, so that the length stays right within a frame. Interlaced pictures stay so.
+    and at the constant rate `info.fps`: of a variable rate, each picture is shown from the frame
+    nearest to its time on, until the next one, so that the length stays right within a frame.
+    Interlaced pictures stay so.
     Colours follow the matrix and range that the file states; where it states none, BT.709 is taken
     for pictures at least 1280 pixels wide or more than 576 high and BT.601 for smaller ones, as
     players do.

@@ -13,9 +13,9 @@ import pytest
 
 from ppzoo.errors import DataError
 from ppzoo.media.image import write_image
-from ppzoo.media.video import probe
+from ppzoo.media.video import VideoReader, probe
 
-from .clips import audio_frame, make_film, make_sound, numbered, tone
+from .clips import audio_frame, make_film, make_sound, numbered, numbers_of, tone
 
 NTSC = Fraction(30000, 1001)
 FILM = Fraction(24000, 1001)
@@ -55,6 +55,18 @@ def test_variable_rate(tmp_path):
     assert info.fps == 30
     assert abs(info.duration - Fraction(5, 3)) < Fraction(1, 20)
     assert info.frame_count == round(info.duration * 30)
+
+
+def test_variable_rate_of_a_stream_that_promises_no_length(tmp_path):
+    # As browsers record: two seconds at 20 frames per second, with a second of nothing between.
+    times = [i * 50 for i in range(20)] + [2000 + i * 50 for i in range(20)]
+    make_film(tmp_path / "a.mkv", count=40, times=times, container={"live": "1"})
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        assert container.duration is None
+    with VideoReader(tmp_path / "a.mkv") as reader:
+        assert (reader.info.is_variable_rate, reader.info.frame_count) == (True, 60)
+        assert reader.problems == []
+        assert numbers_of(reader)[18:42] == [18, *[19] * 21, 20, 21]
 
 
 def test_one_picture(tmp_path):
