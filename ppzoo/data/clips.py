@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ppzoo.data.folder import IMAGE_SUFFIXES
+from ppzoo.data.lmdb_pictures import picture_size
 from ppzoo.data.sources import how_to_get
 from ppzoo.errors import DataError
 
@@ -193,18 +194,8 @@ def header_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     Raises:
         DataError: the file is missing or is no picture.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # Orientations from 5 on lay the picture on its side.
-            lying = image.getexif().get(0x0112, 1) >= 5
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        if isinstance(error, UnidentifiedImageError):
-            raise DataError(f"{path} is not an image file") from None
-        raise DataError(f"cannot read {path}: {error}") from None
-    return (height, width) if lying else (width, height)
+    height, width = picture_size(path)
+    return width, height
 
 
 def _existing(folder: str | os.PathLike[str], option: str) -> Path:

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ppzoo.data.loader import build_dataset
 from ppzoo.data.survey import as_table
 from ppzoo.data.video_survey import survey_clips
@@ -26,6 +28,15 @@ def test_all_frames_are_looked_at(tmp_path: Path) -> None:
     assert (lq.kind, lq.count, dict(lq.sizes), lq.problems) == ("frames", 8, {(12, 8): 8}, [])
     assert (gt.kind, gt.count, dict(gt.sizes), gt.problems) == ("frames", 8, {(48, 32): 8}, [])
     assert "12 x 8" in as_table([lq, gt])
+
+
+def test_frames_are_not_decoded(tmp_path: Path, monkeypatch) -> None:
+    from PIL.PngImagePlugin import PngImageFile
+
+    write_clips(tmp_path, ["a"], reds_names(2))
+    monkeypatch.setattr(PngImageFile, "load", lambda image: pytest.fail("decoded"))
+    lq, gt = survey_clips(make(tmp_path), progress=False)
+    assert (lq.count, gt.count, lq.problems + gt.problems) == (2, 2, [])
 
 
 def test_what_is_wrong_in_the_middle_of_a_clip_is_found(tmp_path: Path) -> None:
