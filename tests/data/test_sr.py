@@ -172,6 +172,8 @@ def test_subfolders_keep_pairs_apart(tmp_path) -> None:
     ("small", "words"),
     [
         ((20, 24), r"1 of 3 pairs .*'scale: 4'.*48 x 40 pixels.*24 x 20 pixels.*'scale: 2'"),
+        ((10, 13), r"48 x 40 pixels beside .*13 x 10 pixels.*multiples of 4"),
+        ((11, 12), r"48 x 40 pixels beside .*12 x 11 pixels.*multiples of 4"),
         ((11, 13), r"0001\.png of 48 x 40 pixels beside .*13 x 11.*multiples of 4.*lq_folder"),
     ],
 )
