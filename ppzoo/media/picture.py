@@ -66,6 +66,7 @@ _DESCRIPTIVE = {
     0x8298,  # copyright
 }
 _JPEG_SEGMENT = 65533  # bytes that EXIF can have there
+_MOST_DPI = 65535  # what JPEG can hold
 _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 _DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _STRIP = 256  # rows that are converted at a time
@@ -210,6 +211,8 @@ class Canvas:
         given = _given(self.extras)
         if kind == "JPEG" and len(given.get("exif", b"")) > _JPEG_SEGMENT:
             del given["exif"]
+        if kind == "TIFF" and self.extras.exif:
+            given["exif"] = _loaded(self.extras.exif)
         self.image().save(file, format=kind, **_SAVE[kind], **given)
 
 
@@ -356,6 +359,9 @@ def _upright(
         dpi = float(dpi[0]), float(dpi[1])
         if orientation >= 5:
             dpi = dpi[::-1]
+        # Files also say 0 / 0, and numbers that no other format can hold.
+        if not all(0 < value < _MOST_DPI for value in dpi):
+            dpi = None
     return Picture(samples, alpha, Extras(_clean(exif), profile or None, dpi))
 
 
@@ -379,7 +385,7 @@ def _clean(exif: Image.Exif) -> bytes | None:
     for tag, value in exif.items():
         is_stored = tag in (_EXIF_IFD, _GPS_IFD, _ORIENTATION, *_WIDTHS, *_HEIGHTS)
         if not is_stored and (not is_tiff or tag in _DESCRIPTIVE) and _is_writable(tag, value):
-            kept[tag] = value
+            kept[tag] = _as_stored(tag, value)
     for folder in (_EXIF_IFD, _GPS_IFD):
         inside = {
             tag: value
@@ -389,6 +395,28 @@ def _clean(exif: Image.Exif) -> bytes | None:
         if inside:
             kept[folder] = inside
     return kept.tobytes() if kept else None
+
+
+def _as_stored(tag: int, value: Any) -> Any:
+    """Return a tag's value, of a text beyond ASCII its bytes: Pillow would write question marks."""
+    if tag not in _DESCRIPTIVE or not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        # As Pillow reads them, whatever the file's encoding.
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode()
+
+
+def _loaded(data: bytes) -> Image.Exif:
+    """Return tags as Pillow writes them into a TIFF, where it takes them apart."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(data)
+    for tag, value in exif.items():
+        exif[tag] = _as_stored(tag, value)
+    return exif
 
 
 def _is_writable(tag: int, value: Any) -> bool:
@@ -462,13 +490,10 @@ def _given(extras: Extras) -> dict[str, Any]:
 def _write_deep_tiff(file: BinaryIO, array: np.ndarray, extras: Extras) -> None:
     """Write uint16 [H, W, C] with the tags of `extras` that say what the picture is."""
     import tifffile
-    from PIL import Image
 
     if array.shape[2] == 2:
         array = array[..., [0, 0, 0, 1]]  # Pillow does not read grey with transparency
-    exif = Image.Exif()
-    exif.load(extras.exif or b"")
-    texts = {tag: value for tag, value in exif.items() if isinstance(value, str)}
+    exif = _loaded(extras.exif or b"")
     with tempfile.TemporaryDirectory(prefix="ppzoo-") as folder:
         # tifffile asks a file for its name, which the temporary one that is given has not.
         scratch = Path(folder) / "picture.tif"
@@ -482,14 +507,12 @@ def _write_deep_tiff(file: BinaryIO, array: np.ndarray, extras: Extras) -> None:
             resolution=extras.dpi,
             resolutionunit="INCH" if extras.dpi else None,
             iccprofile=extras.icc_profile,
-            description=texts.get(0x010E),
-            software=texts.get(0x0131, False),
-            datetime=texts.get(0x0132),
+            software=False,
             metadata=None,
             extratags=[
-                (tag, "s", None, texts[tag], True)
-                for tag in sorted(_DESCRIPTIVE - {0x010E, 0x0131, 0x0132})
-                if tag in texts
+                (tag, "s", None, value, True)
+                for tag, value in sorted(exif.items())
+                if tag in _DESCRIPTIVE and isinstance(value, (str, bytes))
             ],
         )
         with scratch.open("rb") as samples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,34 @@ def test_dots_per_inch_turn_with_the_picture(tmp_path):
     Image.fromarray(noise(3)).save(tmp_path / "a.png", exif=example_exif(6), dpi=(300, 100))
     dpi = read_picture(tmp_path / "a.png").extras.dpi
     assert dpi == pytest.approx((100, 300), abs=0.01)
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (1, 0), (70000, 1)])
+def test_dots_per_inch_that_mean_nothing_are_dropped(tmp_path, dpi):
+    Image.fromarray(noise(3)).save(tmp_path / "a.tif", dpi=(1237, 1237))
+    data = (tmp_path / "a.tif").read_bytes()
+    assert struct.pack("<II", 1237, 1) in data
+    (tmp_path / "a.tif").write_bytes(
+        data.replace(struct.pack("<II", 1237, 1), struct.pack("<II", *dpi))
+    )
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.extras.dpi is None
+    for name in ("b.png", "b.jpg", "b.tif"):
+        assert copied(picture, tmp_path / name).size == SHAPE
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_texts_survive_in_any_letters_and_dates_in_any_form(tmp_path, suffix, dtype):
+    exif = Image.Exif()
+    # Pillow reads bytes as Latin-1, whatever they are.
+    exif[0x010E], exif[0x013B], exif[0x0132] = "桂林".encode(), "Jürgen".encode(), "last May"
+    image = Image.fromarray(noise(3))
+    image.save(tmp_path / "a.png", exif=exif)
+    picture = Picture(noise(3, dtype), extras=read_picture(tmp_path / "a.png").extras)
+    again = tags(copied(picture, tmp_path / f"b{suffix}").extras)
+    texts = {tag: again[tag].encode("latin-1").decode() for tag in (0x010E, 0x013B, 0x0132)}
+    assert texts == {0x010E: "桂林", 0x013B: "Jürgen", 0x0132: "last May"}
 
 
 def test_palettes_become_colours_and_keep_transparency(tmp_path):
