@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tools.benchmark import bench, inference, rounds
@@ -72,8 +73,10 @@ def test_every_row_has_its_config_and_its_twin(name: str) -> None:
 def test_every_generator_has_its_twin(name: str) -> None:
     body = ast.parse((HERE / "twins.py").read_text(encoding="utf-8")).body
     (twins,) = (n for n in body if isinstance(n, ast.Assign) and n.targets[0].id == "GENERATORS")
-    assert name in ROWS
     assert name in [key.value for key in twins.value.keys]
+    spec = INFERENCE_ROWS[name].generator
+    if isinstance(spec, str):
+        assert (bench.ROOT / spec).is_file()
 
 
 def pictures(**milliseconds: float) -> dict[str, Any]:
@@ -84,9 +87,18 @@ def pictures(**milliseconds: float) -> dict[str, Any]:
 def test_table_of_single_pictures_marks_the_fastest_of_ours() -> None:
     row = pictures(paddle=500.0, dynamic=200.0, inference=100.0, torch=50.0)
     lines = inference.table({"pix2pix256": row}).splitlines()
-    assert lines[2] == "| U-Net | 2.00 | 5.00 | **10.00** | 20.00 | **0.50** |"
+    assert lines[2] == "| U-Net | 2.00 | 5.00 | **10.00** | 20.00 | **0.50** |  |"
     line = inference.table({"pix2pix256": pictures(static=200.0)}).splitlines()[2]
-    assert line == "| U-Net | **5.00** |  |"
+    assert line == "| U-Net | **5.00** |  |  |"
+
+
+def test_table_of_single_pictures_tells_the_share_of_the_peak_and_who_refuses() -> None:
+    row = pictures(dynamic=200.0, torch=400.0)
+    row["variants"]["onnx"] = {"refused": "it cannot be converted"}
+    row["variants"]["dynamic"]["products"] = 100.0
+    row["variants"]["torch"]["gflop_per_image"] = 15.0
+    line = inference.table({"rrdb128": row}).splitlines()[2]
+    assert line == "| U-Net | **5.00** | refused | 2.50 | **2.00** | 75% |"
 
 
 def test_reports_leave_each_other_alone(tmp_path: Path) -> None:
@@ -160,9 +172,21 @@ def test_worker_trains_as_told(options: tuple[str, ...]) -> None:
     assert all(line["seconds"] > 0 for line in lines[1:])
 
 
-def test_inference_worker_translates_as_told() -> None:
+def test_variant_that_is_refused_takes_no_turns(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text('print(\'{"refused": "it cannot"}\')')
+    variants = {"a": (Path(sys.executable), rounds.Variant("a", str(script)))}
+    (seconds,) = rounds.alternate("r", variants, rounds=2).values()
+    assert (seconds.rounds, seconds.facts) == ((), {"refused": "it cannot"})
+
+
+def test_inference_worker_translates_as_told(tmp_path: Path) -> None:
+    file = tmp_path / "example.npz"
     process = subprocess.run(
-        [sys.executable, str(HERE / "inference_worker.py"), "pix2pix256", "dynamic", "--plain"],
+        [
+            *(sys.executable, str(HERE / "inference_worker.py"), "pix2pix256", "dynamic"),
+            *("--plain", "--write", str(file)),
+        ],
         input="1\n",
         capture_output=True,
         text=True,
@@ -171,6 +195,21 @@ def test_inference_worker_translates_as_told() -> None:
     lines = [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
     assert lines[0]["products"] > 0
     assert lines[1]["seconds"] > 0
+    with np.load(file) as arrays:
+        assert arrays["input"].shape == arrays["output"].shape == (1, 3, 256, 256)
+        weights = [arrays[name] for name in arrays.files if name.startswith("weight.")]
+    assert len(weights) > 30
+    assert all(weight.any() for weight in weights)
+
+
+def test_operations_of_rrdb_are_those_of_its_convolutions() -> None:
+    stored = json.loads((bench.ROOT / "docs/benchmarks.json").read_text(encoding="utf-8"))
+    blocks = 23 * 3 * (64 * 32 + 96 * 32 + 128 * 32 + 160 * 32 + 192 * 64)
+    at_128, at_256, at_512 = 3 * 64 + blocks + 64 * 64, 64 * 64, 2 * 64 * 64 + 64 * 3
+    products = 9 * 128**2 * (at_128 + 4 * at_256 + 16 * at_512)
+    rrdb = stored["inference"]["rows"]["rrdb128"]["variants"]["torch"]
+    assert rrdb["gflop_per_image"] == pytest.approx(2 * products / 1e9)
+    assert rrdb["deviation"] < 1e-3
 
 
 def test_environment_of_somebody_else_is_left_alone(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ import ppzoo  # noqa: E402
 from tools.benchmark.rounds import Variant, alternate, replace_between  # noqa: E402
 from tools.benchmark.rows import ROWS, Row  # noqa: E402
 
-TORCH = ("torch==2.13.0", "numpy")
+TORCH = ("torch==2.13.0", "torchvision==0.28.0", "numpy")
 BEGIN, END = "<!-- benchmark table -->", "<!-- end of benchmark table -->"
 VARIANTS = {
     "paddle": Variant(

@@ -72,7 +72,7 @@ class Seconds:
 
     Args:
         facts: what its process says of itself.
-        rounds: seconds of each.
+        rounds: seconds of each; none if `facts` say why it is `refused`.
     """
 
     facts: dict[str, Any]
@@ -111,11 +111,12 @@ def alternate(
     try:
         for name, (python, variant) in variants.items():
             workers[name] = Worker(python, variant, row)
-        for worker in workers.values():
+        able = {name: worker for name, worker in workers.items() if "refused" not in worker.facts}
+        for worker in able.values():
             worker.run(idle_steps)
         times: dict[str, list[float]] = {name: [] for name in workers}
         for _ in range(rounds):
-            for name, worker in workers.items():
+            for name, worker in able.items():
                 times[name].append(worker.run(steps))
         return {name: Seconds(worker.facts, tuple(times[name])) for name, worker in workers.items()}
     finally:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,5 +49,43 @@ ROWS = {
     ),
 }
 
-# Rows whose generators are measured on a single picture, too: see inference.py and GENERATORS.
-INFERENCE_ROWS = ("pix2pix256", "cyclegan256", "ugatit256")
+
+@dataclasses.dataclass(frozen=True)
+class PictureRow:
+    """A generator in use: one picture, or one window of frames of which one comes out.
+
+    Args:
+        title: what the table says.
+        generator: a config, from the repository's root, or its entry `generator`.
+        shape: of the input.
+        low: least value of the input, random up to 1.
+        shares_weights: the twin's parameters have ppzoo's names, and its results are compared.
+    """
+
+    title: str
+    generator: str | Mapping[str, Any]
+    shape: tuple[int, ...]
+    low: float = 0.0
+    shares_weights: bool = True
+
+
+_EDVR_M = {
+    "name": "EDVRNet",
+    "nf": 64,
+    "nframes": 5,
+    "groups": 8,
+    "front_RBs": 5,
+    "back_RBs": 10,
+    "w_TSA": True,
+}
+# See inference.py, and GENERATORS in twins.py.
+INFERENCE_ROWS = {
+    **{
+        name: PictureRow(ROWS[name].title, ROWS[name].config, _LARGE, -1.0, False)
+        for name in ("pix2pix256", "cyclegan256", "ugatit256")
+    },
+    "rrdb128": PictureRow(
+        "RRDB x4 (23 blocks), 128 x 128", "configs/esrgan_psnr_x4_div2k.yaml", (1, 3, 128, 128)
+    ),
+    "edvrm112": PictureRow("EDVR-M, 5 frames of 112 x 64", _EDVR_M, (1, 5, 3, 64, 112)),
+}

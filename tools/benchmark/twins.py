@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tools.benchmark.restoration_twins import EDVRNet, RRDBNet
 from tools.benchmark.translation_twins import (
     UGATITGenerator,
     cyclegan,
@@ -128,8 +129,14 @@ def wgan(images: torch.Tensor) -> Step:
     return step
 
 
-# The rows of which inference is measured, too.
-GENERATORS = {"pix2pix256": unet, "cyclegan256": resnet, "ugatit256": UGATITGenerator}
+# The rows of which inference is measured.
+GENERATORS = {
+    "pix2pix256": unet,
+    "cyclegan256": resnet,
+    "ugatit256": UGATITGenerator,
+    "rrdb128": RRDBNet,
+    "edvrm112": EDVRNet,
+}
 TWINS = {
     "dcgan64": dcgan,
     "wgan28": wgan,

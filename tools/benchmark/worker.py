@@ -13,14 +13,17 @@ from collections.abc import Callable
 from typing import Any
 
 
-def serve(step: Callable[[int], Any], facts: dict[str, Any]) -> None:
+def serve(step: Callable[[int], Any] | None, facts: dict[str, Any]) -> None:
     """Say `facts`, then train as told until standard input ends.
 
     Args:
-        step: takes the training step with the given number, from 0.
+        step: takes the training step with the given number, from 0; None if there is nothing to be
+            measured, and `facts` say why it is `refused`.
         facts: what the report shall know about this process.
     """
     print(json.dumps(facts), flush=True)
+    if step is None:
+        return
     done = 0
     for line in sys.stdin:
         start = time.perf_counter()
