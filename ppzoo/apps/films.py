@@ -300,7 +300,12 @@ def _frames_folder(folder: Path) -> Iterator[Path]:
         yield temporary
         with contextlib.suppress(FileNotFoundError):
             os.rename(folder, old)
-        os.rename(temporary, folder)
+        try:
+            os.rename(temporary, folder)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(old, folder)
+            raise
     except OSError as error:
         raise UserError(f"cannot write frames into {folder}: {error.strerror}") from error
     finally:

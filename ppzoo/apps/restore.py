@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -185,11 +186,7 @@ def restore(
     for option, value in (("--frames", frames_folder), ("--seconds", seconds)):
         if value is not None:
             raise UserError(f"{option} is for films, and {source} is a picture")
-    path = Path(target)
-    if path.suffix.lower() not in FORMATS:
-        raise UserError(
-            f"{source} is a picture, which cannot be written as {path}: end its name in .png"
-        )
+    path = _picture_target(source, target)
     with tempfile.TemporaryDirectory(prefix="ppzoo-") as folder:
         current = Path(source)
         for number, step in enumerate(steps, 1):
@@ -263,8 +260,10 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     is_picture = _is_picture(source)
     check_takes_pictures(source, names)
     target = target_of(source, args.output, "restored", ".png" if is_picture else SUFFIXES[0])
-    if not is_picture:
-        # Before weights are read, or even downloaded.
+    # Before weights are read, or even downloaded.
+    if is_picture:
+        _picture_target(source, target)
+    else:
         check_target(source, target)
         probe(source)
     steps = [
@@ -289,6 +288,18 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     for line in lines:
         sys.stderr.write(f"network: {line}\n")
     return {"picture": made}
+
+
+def _picture_target(source: Source, target: Source) -> Path:
+    """Return where a picture goes, if it can go there; see `check_target`."""
+    path = Path(target)
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(
+            f"{source} is a picture, which cannot be written as {path}: end its name in .png"
+        )
+    if os.path.realpath(source) == os.path.realpath(path):
+        raise UserError(f"the result would replace the picture {path}: choose another --output")
+    return path
 
 
 def _is_picture(path: Source) -> bool:

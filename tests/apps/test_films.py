@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -236,6 +238,22 @@ class TestFrames:
         assert len(list((tmp_path / "frames").iterdir())) == 7
         assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mp4", "frames"]
         assert (tmp_path / "b.mp4").read_bytes() == before
+
+    def test_they_stay_if_the_new_ones_cannot_take_their_place(self, tmp_path, monkeypatch):
+        make_film(tmp_path / "a.mp4", count=3)
+        restore(tmp_path / "a.mp4", tmp_path / "b.mp4", frames_folder=tmp_path / "frames")
+        rename = os.rename
+
+        def failing(source, target):
+            if os.fspath(source).endswith(".tmp"):
+                raise OSError(errno.EIO, "the disk is broken")
+            rename(source, target)
+
+        monkeypatch.setattr(os, "rename", failing)
+        with pytest.raises(UserError, match="frames: the disk is broken"):
+            restore(tmp_path / "a.mp4", tmp_path / "b.mp4", frames_folder=tmp_path / "frames")
+        assert len(list((tmp_path / "frames").iterdir())) == 3
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "b.mp4", "frames"]
 
     def test_a_folder_of_other_things_is_left_alone(self, tmp_path):
         make_film(tmp_path / "a.mp4", count=2)

@@ -142,6 +142,14 @@ class TestPictures:
         assert "old.png is a picture, and edvr needs a film" in error
         assert "realsr, esrgan take pictures" in error
 
+    def test_the_picture_itself_is_not_replaced(self, tmp_path, capsys):
+        write_image(tmp_path / "old.png", np.zeros((5, 7, 3), np.uint8))
+        before = (tmp_path / "old.png").read_bytes()
+        # Before it looks for weights, which are not there.
+        assert predict(tmp_path / "old.png", tmp_path / "old.png", ["realsr,esrgan"]) == 2
+        assert "would replace the picture" in capsys.readouterr().err
+        assert (tmp_path / "old.png").read_bytes() == before
+
     def test_what_is_for_films_only(self, tmp_path, weights, capsys):
         write_image(tmp_path / "old.png", np.zeros((5, 7, 3), np.uint8))
         only = weights_of(weights, "realsr")
