@@ -464,11 +464,12 @@ def _plain_operators(net: nn.Layer) -> Iterator[None]:
 
     Paddle 3 writes the slope of a leaky ReLU and the scale of an upsampling as doubles, which its
     converter to ONNX reads as floats (any slope comes out, or it gives up) and oneDNN's upsampling
-    cannot read at all.
+    cannot read at all. Moving pixels into channels it refuses unless sides are known.
     """
     layers = net.sublayers(include_self=True)
     own = {layer: vars(layer)["forward"] for layer in layers if "forward" in vars(layer)}
     leaky_relu, interpolate = F.leaky_relu, F.interpolate
+    pixel_unshuffle = F.pixel_unshuffle
 
     def plain_leaky_relu(
         x: paddle.Tensor, negative_slope: float = 0.01, name: str | None = None
@@ -496,11 +497,27 @@ def _plain_operators(net: nn.Layer) -> Iterator[None]:
             return F.pixel_shuffle(F.conv2d(around, weight, groups=x.shape[1]), scale)
         return interpolate(x, *args, **kwargs)
 
+    def plain_pixel_unshuffle(
+        x: paddle.Tensor,
+        downscale_factor: int,
+        data_format: str = "NCHW",
+        name: str | None = None,
+    ) -> paddle.Tensor:
+        if data_format != "NCHW":
+            return pixel_unshuffle(x, downscale_factor, data_format)
+        # Each filter takes one pixel of a square.
+        pixels = np.eye(downscale_factor**2, dtype=np.float32)
+        pixels = pixels.reshape(-1, 1, downscale_factor, downscale_factor)
+        weight = paddle.to_tensor(np.tile(pixels, (x.shape[1], 1, 1, 1)))
+        return F.conv2d(x, weight, stride=downscale_factor, groups=x.shape[1])
+
     F.leaky_relu, F.interpolate = plain_leaky_relu, plain_interpolate
+    F.pixel_unshuffle = plain_pixel_unshuffle
     try:
         yield
     finally:
         F.leaky_relu, F.interpolate = leaky_relu, interpolate
+        F.pixel_unshuffle = pixel_unshuffle
         # Paddle 2.6 leaves its translation of `forward` in every layer.
         for layer in layers:
             vars(layer).pop("forward", None)

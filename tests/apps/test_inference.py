@@ -93,7 +93,7 @@ class Frames(nn.Layer):
         y = self.moved(frames, 2 * places[:, :36], F.sigmoid(places[:, 36:]))
         larger = F.interpolate(x[:, 1], scale_factor=4, mode="bilinear", align_corners=False)
         half = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
-        return self.upsample(half), larger
+        return self.upsample(half), larger, F.pixel_unshuffle(x[:, 0], 2)
 
 
 def test_all_backends_move_and_enlarge_frames(home: Path) -> None:
@@ -104,7 +104,7 @@ def test_all_backends_move_and_enlarge_frames(home: Path) -> None:
     assert all("seconds" in result for result in runner.results.values()), runner.describe()
     wider = np.random.default_rng(1).uniform(-1, 1, [1, 2, 4, 16, 20]).astype("float32")
     want = Runner(net).run(wider)
-    assert [y.shape for y in want] == [(2, 2, 64, 80), (1, 4, 64, 80)]
+    assert [y.shape for y in want] == [(2, 2, 64, 80), (1, 4, 64, 80), (1, 16, 8, 10)]
     for backend in runner.results:
         got = make_runner(net, window, backend, multiple=4).run(wider)
         assert deviation(got, want) < 1e-4, backend
