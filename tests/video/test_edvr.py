@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
 
+from ppzoo.config import load_config
 from ppzoo.errors import ConfigError, DataError, WeightsError
 from ppzoo.nn.deform_conv import OffsetDeformConv2D
 from ppzoo.registry import GENERATORS, MODELS, build
@@ -218,6 +221,15 @@ def test_fusion_learns_alone_at_first(optimizer):
         else:
             assert moved - fusion
     assert not any(p.stop_gradient for p in made.nets.generator.parameters())
+
+
+def test_fusion_learns_alone_only_where_other_weights_are_loaded():
+    seen = {}
+    for path in sorted((Path(__file__).parents[2] / "configs").glob("edvr_*.yaml")):
+        alone = load_config(path, check=True).model.kwargs["tsa_iter"]
+        seen[path.stem] = alone
+        assert not alone or "--load" in path.read_text("utf-8"), path.name
+    assert (seen["edvr_m_w_tsa"], seen["edvr_m_frames"]) == (50000, 0)
 
 
 def test_what_a_user_has_frozen_stays_frozen():
