@@ -253,7 +253,7 @@ def _extract(
             file = Path(f"{name}_{clip:03d}", f"{number:08d}.png")
             workers.submit(_write_both, frame, out / "gt" / file, out / "lq" / file, scale)
             counts[clip:] = [number + 1]
-        problems = [f"{path}: {problem}" for problem in reader.problems]
+        problems = list(reader.problems)
     # What is noted as done must be there.
     workers.wait()
     if not counts:

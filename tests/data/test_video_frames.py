@@ -112,6 +112,16 @@ def test_a_video_that_cannot_be_used_is_named_or_left_out(videos: Path, tmp_path
         video_frames._extract(folder / "b.mkv", "b", tmp_path, 9, 10, None)
 
 
+def test_what_a_damaged_video_holds_is_kept_and_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", ("coffee",), 60)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    made = extract_frames(path, tmp_path / "out", progress=False)
+    assert 5 <= made.frames < 60
+    assert [problem.count(str(path)) for problem in made.problems] == [1] * len(made.problems)
+    assert f"{path} is cut off" in made.problems[0]
+
+
 def test_videos_are_found_by_their_suffix(videos: Path, tmp_path: Path) -> None:
     assert [path.name for path in find_videos(videos)] == ["a film.mp4", "b.mkv"]
     assert find_videos(videos / "a film.mp4") == [videos / "a film.mp4"]
