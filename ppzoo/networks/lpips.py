@@ -40,10 +40,7 @@ class LPIPS(nn.Layer):
         self, net: Literal["vgg", "vgg16"] = "vgg", version: Literal["0.1"] = "0.1"
     ) -> None:
         super().__init__()
-        if net not in ("vgg", "vgg16") or version != "0.1":
-            raise ValueError(
-                f"LPIPS has the net 'vgg' in version '0.1', not {net!r} in {version!r}"
-            )
+        check_variant(net, version)
         self.scaling_layer = _Scaling()
         self.net = nn.LayerDict({"vgg16": VGGFeatures(_LAYERS, "vgg16", use_input_norm=False)})
         heads = [_Head(channels) for channels in _LAYERS.values()]
