@@ -133,7 +133,8 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     try:
         args = parser.parse_args(argv)
         call: Callable[[argparse.Namespace], int | None] = args.call
-        return call(args) or 0
+        with _ending_in_order():
+            return call(args) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -172,6 +173,23 @@ def _leave(*_: Any) -> None:
     with contextlib.suppress(OSError):
         os.write(2, b"interrupted\n")
     os._exit(130)
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM end the process as an exception would, so that no unfinished file stays behind.
+
+    Training puts a handler of its own in its place while it runs.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _train(args: argparse.Namespace) -> int:

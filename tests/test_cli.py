@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ppzoo import cli
+from ppzoo.atomic import atomic_write
 from ppzoo.config import load_config
 from ppzoo.registry import MODELS
 from ppzoo.weights import read, write_pdparams
@@ -305,6 +308,21 @@ def test_interrupted_before_training(monkeypatch: pytest.MonkeyPatch, run: Run) 
     monkeypatch.setattr("ppzoo.engine.trainer.Trainer.__init__", interrupt)
     code, _, err = run("-c", config())
     assert (code, err) == (130, "interrupted\n")
+
+
+def test_ended_by_the_system(monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path) -> None:
+    """A file that is being written goes, as it does after an exception."""
+
+    def end(*args: object, **kwargs: object) -> None:
+        with atomic_write(tmp_path / "half.bin"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("ppzoo.engine.trainer.Trainer.__init__", end)
+    with pytest.raises(SystemExit) as ended:
+        run("-c", config())
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 SLOW_MODULE = """
