@@ -23,6 +23,8 @@ from ppzoo.atomic import atomic_write
 from ppzoo.errors import DataError, MissingExtraError
 from ppzoo.media.image import load_image, read_image
 
+Shape = tuple[int, int, int]  # height, width, channels
+
 SUFFIX = ".lmdb"
 _LINE = re.compile(r"(?P<name>.+)\.\w+ \((?P<height>\d+),(?P<width>\d+),(?P<channels>\d+)\) \d+")
 # LMDB does not let one process open a database twice, and what a process has opened is of no use
@@ -49,6 +51,14 @@ def list_pictures(
     """
     root = Path(database).expanduser()
     named = f"the database {root}" + (f" of '{option}'" if option else "")
+    found = {root / f"{name}.png": shape[:2] for name, shape in _read_list(root, named).items()}
+    if not found:
+        raise DataError(f"{named} is empty")
+    return dict(sorted(found.items()))
+
+
+def _read_list(root: Path, named: str) -> dict[str, Shape]:
+    """Return the shapes of the pictures of a database by their names without suffix."""
     listing = root / "meta_info.txt"
     for path in (root / "data.mdb", listing):
         if not path.is_file():
@@ -59,10 +69,9 @@ def list_pictures(
         if match is None and line.strip():
             raise DataError(f"{listing}:{number}: expected 'name.png (h,w,c) level', got {line!r}")
         if match is not None:
-            found[root / f"{match['name']}.png"] = int(match["height"]), int(match["width"])
-    if not found:
-        raise DataError(f"{named} is empty")
-    return dict(sorted(found.items()))
+            height, width, channels = map(int, match.group("height", "width", "channels"))
+            found[match["name"]] = height, width, channels
+    return found
 
 
 def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
@@ -143,7 +152,9 @@ class DatabaseWriter:
             raise DataError(f"the name of a database ends in {SUFFIX}, got {self.root}")
         if self.root.exists() and not (self.root / "data.mdb").is_file():
             raise DataError(f"{self.root} is there already but is no database; remove it")
-        self._shapes: dict[str, tuple[int, int, int]] = {}
+        # What other calls have written stays.
+        is_listed = (self.root / "meta_info.txt").exists()
+        self._shapes = _read_list(self.root, f"the database {self.root}") if is_listed else {}
         lmdb = _lmdb()
         self.root.mkdir(parents=True, exist_ok=True)
         data = self.root / "data.mdb"
@@ -173,7 +184,7 @@ class DatabaseWriter:
         with self._environment.begin() as transaction:
             return all(transaction.get(name.encode()) is not None for name in names)
 
-    def keep(self, names: Iterable[str], shape: tuple[int, int, int]) -> None:
+    def keep(self, names: Iterable[str], shape: Shape) -> None:
         """List pictures that were written before a break.
 
         Args:
@@ -182,7 +193,7 @@ class DatabaseWriter:
         """
         self._shapes.update(dict.fromkeys(names, shape))
 
-    def put(self, files: Mapping[str, bytes], shape: tuple[int, int, int]) -> None:
+    def put(self, files: Mapping[str, bytes], shape: Shape) -> None:
         """Write pictures, all or none, and list them.
 
         Args:

@@ -81,6 +81,13 @@ def test_a_break_leaves_no_list_but_what_was_written(tmp_path) -> None:
     assert np.array_equal(read_picture(tmp_path / "d.lmdb" / "000.png"), IMAGES["000"])
 
 
+def test_what_was_written_before_stays_listed(database) -> None:
+    with DatabaseWriter(database) as writer:
+        writer.put({"003": png(IMAGES["000"][..., :1].repeat(3, 2))}, (9, 7, 3))
+    assert [path.stem for path in list_pictures(database)] == ["000", "001", "002", "003"]
+    assert (database / "meta_info.txt").read_text().splitlines()[1] == "001.png (9,8,3) 1"
+
+
 def test_what_is_missing_or_damaged_is_named(database, tmp_path) -> None:
     with pytest.raises(DataError, match=r"a\.lmdb has no picture 'none'"):
         read_picture(database / "none.png")
