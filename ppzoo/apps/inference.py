@@ -48,6 +48,7 @@ from ppzoo.apps.backends import (
 from ppzoo.atomic import atomic_write
 from ppzoo.download import cache_dir
 from ppzoo.errors import MissingExtraError, UserError
+from ppzoo.nn.init import bilinear_kernels
 from ppzoo.nn.modes import evaluating
 from ppzoo.nn.norm import BatchNormOfBatch
 
@@ -493,8 +494,9 @@ def _plain_operators(net: nn.Layer) -> Iterator[None]:
         if mode == "bilinear":
             # All pixels of a square are means of the same nine.
             around = F.pad(x, [1, 1, 1, 1], mode="replicate")
-            weight = paddle.to_tensor(_bilinear_filters(x.shape[1], scale))
-            return F.pixel_shuffle(F.conv2d(around, weight, groups=x.shape[1]), scale)
+            filters = np.tile(bilinear_kernels(scale)[:, np.newaxis], (x.shape[1], 1, 1, 1))
+            enlarged = F.conv2d(around, paddle.to_tensor(filters), groups=x.shape[1])
+            return F.pixel_shuffle(enlarged, scale)
         return interpolate(x, *args, **kwargs)
 
     def plain_pixel_unshuffle(
@@ -523,14 +525,6 @@ def _plain_operators(net: nn.Layer) -> Iterator[None]:
             vars(layer).pop("forward", None)
             if layer in own:
                 layer.forward = own[layer]
-
-
-def _bilinear_filters(channels: int, scale: int) -> np.ndarray:
-    """Return the filters [C * scale^2, 1, 3, 3] that enlarge each channel, as channels."""
-    distance = (np.arange(scale) + 0.5) / scale - 0.5  # of each new pixel from the old one
-    side = np.stack([np.maximum(-distance, 0), 1 - np.abs(distance), np.maximum(distance, 0)], 1)
-    filters = np.einsum("ay,bx->abyx", side, side).reshape(-1, 1, 3, 3)
-    return np.tile(filters, (channels, 1, 1, 1)).astype("float32")
 
 
 def _tidy(parent: Path) -> None:
