@@ -24,8 +24,11 @@ from ppzoo.media.scenes import mark_scenes
 
 VIDEO_SUFFIXES = frozenset(
     (
+        ".3gp",
         ".avi",
+        ".dv",
         ".flv",
+        ".m2ts",
         ".m4v",
         ".mkv",
         ".mov",
@@ -33,7 +36,9 @@ VIDEO_SUFFIXES = frozenset(
         ".mpeg",
         ".mpg",
         ".mts",
+        ".ogv",
         ".ts",
+        ".vob",
         ".webm",
         ".wmv",
     )

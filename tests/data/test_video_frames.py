@@ -125,7 +125,7 @@ def test_what_a_damaged_video_holds_is_kept_and_told(tmp_path: Path) -> None:
 def test_videos_are_found_by_their_suffix(videos: Path, tmp_path: Path) -> None:
     assert [path.name for path in find_videos(videos)] == ["a film.mp4", "b.mkv"]
     assert find_videos(videos / "a film.mp4") == [videos / "a film.mp4"]
-    with pytest.raises(DataError, match=r"holds no videos \(\.avi, "):
+    with pytest.raises(DataError, match=r"holds no videos \(\.3gp, \.avi, "):
         find_videos(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         find_videos(tmp_path / "none")
