@@ -22,6 +22,7 @@ from ppzoo.apps.image_to_image import Folded, OnError, Source, config_of, planne
 from ppzoo.apps.inference import BACKENDS, Runner, make_runner
 from ppzoo.apps.tiles import Tile, count_tiles, walk
 from ppzoo.config import Component
+from ppzoo.data.folder import IMAGE_SUFFIXES
 from ppzoo.errors import DataError, UserError, WeightsError
 from ppzoo.media.bicubic import resize_bicubic
 from ppzoo.media.picture import (
@@ -501,7 +502,7 @@ def _is_film(path: Source) -> bool:
         with Image.open(path):
             return False
     except UnidentifiedImageError:
-        return True
+        return Path(path).suffix.lower() not in IMAGE_SUFFIXES
     except Exception:  # missing, or a picture that is damaged or too large, which reading it says
         return False
 

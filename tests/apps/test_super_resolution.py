@@ -264,6 +264,14 @@ def test_films_frame_by_frame(tmp_path, weights):
     assert Image.open(pattern % 1).size == (96, 64)
 
 
+def test_damaged_files_are_called_by_what_their_names_say(tmp_path, weights):
+    predictor = ESRGANPredictor(tmp_path / "out", weights, backend="dynamic")
+    for name, message in (("a.jpg", "is not an image file"), ("a.mp4", "is not a video file")):
+        (tmp_path / name).write_bytes(b"neither of them")
+        with pytest.raises(DataError, match=message):
+            predictor.run(tmp_path / name)
+
+
 def test_a_result_never_replaces_its_picture(tmp_path, weights):
     (tmp_path / "RealSR").mkdir()
     path = tmp_path / "RealSR/a.png"
