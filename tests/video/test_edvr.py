@@ -294,6 +294,21 @@ def test_evaluation_shows_the_middle_frame_and_the_true_one():
     assert sorted(made.eval_step(sample)) == ["lq", "output"]
 
 
+@pytest.mark.parametrize(("changes", "multiple"), [({}, 4), (BLUR, 16)])
+def test_evaluation_takes_frames_of_any_size(changes, multiple):
+    made = model(eval_still=True, generator={"name": "EDVRNet", **TINY, **changes})
+    scale = made.nets.generator.scale
+    x = frames(h=multiple + 2, w=2 * multiple - 1)
+    outputs = made.eval_step({"lq": x})
+    around = [(0, 0)] * 3 + [(0, multiple - 2), (0, 1)]
+    made.eval()
+    whole = made.nets.generator(paddle.to_tensor(np.pad(x.numpy(), around, mode="symmetric")))
+    height, width = (side * scale for side in x.shape[-2:])
+    expected = whole.numpy()[..., :height, :width]
+    np.testing.assert_allclose(outputs["output"].numpy(), expected, atol=1e-6)
+    assert outputs["still"].shape == outputs["output"].shape == [1, 3, height, width]
+
+
 def test_evaluation_of_copies_of_the_middle_frame():
     made, sample = model(eval_still=True), batch()
     outputs = made.eval_step(sample)

@@ -123,19 +123,35 @@ class EDVRModel(Model):
         `output` is better than `still` in comes of looking at other frames.
         """
         frames, target = _frames_of(batch), _target_of(batch)
-        generator = self.nets.generator
         middle = frames[:, frames.shape[1] // 2]
         with self.evaluating():
-            outputs = {"output": generator(frames), "lq": middle}
+            outputs = {"output": self._enlarged(frames), "lq": middle}
             if self.eval_still:
                 copies = paddle.stack([middle] * frames.shape[1], axis=1)
-                outputs["still"] = generator(copies)
+                outputs["still"] = self._enlarged(copies)
         return outputs if target is None else outputs | {"gt": target}
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return the middle frame, what the generator makes of all, and the true one."""
         outputs = self.eval_step(batch)
         return {name: outputs[name] for name in ("lq", "output", "gt") if name in outputs}
+
+    def _enlarged(self, frames: paddle.Tensor) -> paddle.Tensor:
+        """Return the middle frame of any size enlarged, as `EDVRPredictor` does.
+
+        A quarter of 1080 lines is no multiple of 4: frames are mirrored up to what the network
+        takes, and cut back.
+        """
+        generator = self.nets.generator
+        height, width = frames.shape[-2:]
+        multiple = getattr(generator, "size_multiple", 1)
+        below, right = -height % multiple, -width % multiple
+        if not (below or right):
+            return generator(frames)
+        around = [(0, 0)] * 3 + [(0, below), (0, right)]
+        whole = paddle.to_tensor(np.pad(frames.numpy(), around, mode="symmetric"))
+        scale = generator.scale
+        return generator(whole)[..., : height * scale, : width * scale]
 
 
 def _is_fusion(name: str) -> bool:
