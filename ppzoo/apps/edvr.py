@@ -16,7 +16,15 @@ import numpy as np
 
 import ppzoo.video.edvr  # noqa: F401  (registers the network)
 from ppzoo import registry
-from ppzoo.apps.films import Film, Source, restore_film, say, stem_of, target_of
+from ppzoo.apps.films import (
+    Film,
+    Source,
+    check_target,
+    restore_film,
+    say,
+    stem_of,
+    target_of,
+)
 from ppzoo.apps.image_to_image import config_of
 from ppzoo.apps.inference import BACKENDS, Runner, make_runner
 from ppzoo.apps.tiles import Tile, is_out_of_memory, walk
@@ -24,6 +32,7 @@ from ppzoo.apps.windows import Window, batches, windows
 from ppzoo.config import Component
 from ppzoo.errors import UserError, WeightsError
 from ppzoo.media.scenes import mark_scenes
+from ppzoo.media.video import probe
 from ppzoo.runtime import select_device
 from ppzoo.weights import load_state, read, select_net
 from ppzoo.weights.manifest import find_weights
@@ -317,6 +326,9 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         UserError: an option is out of range, a file cannot be read or written.
     """
     target = target_of(args.input, args.output, "edvr")
+    # Before weights are read, or even downloaded.
+    check_target(args.input, target)
+    probe(args.input)
     predictor = EDVRPredictor(
         weight_path=args.weights,
         bs=args.bs,

@@ -366,6 +366,18 @@ class TestRun:
         assert "24 x 16 became 96 x 64 pixels; 5 frames at 5 a second" in said.err
         assert probe(tmp_path / "new/old_edvr.mp4").frame_count == 5
 
+    def test_mistakes_on_the_command_line_come_before_weights(self, tmp_path, capsys):
+        make_film(tmp_path / "old.mp4", count=2)
+        for source, target, message in (
+            ("gone.mp4", "new.mp4", "there is no video file"),
+            ("old.mp4", "old.mp4", "would replace the film"),
+            ("old.mp4", "new.png", "end its name in .mp4"),
+        ):
+            arguments = ["--input", tmp_path / source, "--output", tmp_path / target]
+            arguments += ["--weights", tmp_path / "missing.pdparams"]
+            assert cli.main(["predict", "edvr", *map(str, arguments)]) == 2
+            assert message in capsys.readouterr().err
+
 
 def test_the_fastest_backend_is_looked_for_only_if_the_film_is_worth_it(weights, monkeypatch):
     asked = []
