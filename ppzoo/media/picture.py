@@ -52,6 +52,7 @@ _SAVE: Mapping[str, Mapping[str, Any]] = {
     "TIFF": {},
 }
 _ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_X_RESOLUTION = 0x011A
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 # Of a TIFF's own tags, those that describe the picture and not how it is stored.
 _DESCRIPTIVE = {
@@ -325,6 +326,9 @@ def _picture(image: Image.Image, data: bytes) -> Picture:
     # Pillow and OpenCV turn a TIFF by themselves when they decode it.
     orientation = 1 if image.format == "TIFF" else exif.get(_ORIENTATION, 1)
     profile, dpi = image.info.get("icc_profile"), image.info.get("dpi")
+    # Pillow makes up one dot per inch where a TIFF says nothing.
+    if image.format == "TIFF" and _X_RESOLUTION not in image.tag_v2:
+        dpi = None
     # Also where OpenCV decodes: it answers a truncated file by grey.
     image.load()
     deep = _deep_samples(image, data)
@@ -465,6 +469,8 @@ def _in_known_mode(image: Image.Image, profile: bytes | None) -> tuple[Image.Ima
         mode = "LA" if has_alpha else "L"
     else:
         mode = "RGBA" if has_alpha else "RGB"
+    # It describes the file's L*a*b*, not the colours of a screen that these become.
+    profile = None if image.mode == "LAB" else profile
     return image if image.mode == mode else image.convert(mode), profile
 
 

@@ -215,6 +215,19 @@ def test_dots_per_inch_that_mean_nothing_are_dropped(tmp_path, dpi):
         assert copied(picture, tmp_path / name).size == SHAPE
 
 
+def test_a_tiff_that_tells_no_dots_per_inch_gets_none(tmp_path):
+    Image.fromarray(noise(3)).save(tmp_path / "a.tif")
+    assert read_picture(tmp_path / "a.tif").extras.dpi is None
+
+
+def test_the_profile_of_lab_is_not_said_to_be_that_of_rgb(tmp_path):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    Image.new("LAB", (4, 3), (128, 0, 0)).save(tmp_path / "a.tif", icc_profile=lab)
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.samples.shape == (3, 4, 3)
+    assert picture.extras.icc_profile is None
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
 def test_texts_survive_in_any_letters_and_dates_in_any_form(tmp_path, suffix, dtype):
