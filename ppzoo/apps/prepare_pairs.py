@@ -31,7 +31,7 @@ def add_commands(commands: Any) -> None:
     add("--input", required=True, metavar="DIR", help="folder of large pictures")
     add("--out", required=True, metavar="DIR-or-LMDB", help="where their patches go")
     add("--size", type=int, default=480, metavar="N", help="side of a patch in pixels (480)")
-    add("--step", type=int, default=240, metavar="N", help="from a patch to the next (240)")
+    add("--step", type=int, metavar="N", help="from a patch to the next (half of --size)")
     add("--scale", type=int, metavar="N", help="cut pictures that are N times smaller, too")
     add("--small", metavar="DIR", help="folder of these; they are made (bicubic) without it")
     add("--small-out", metavar="DIR-or-LMDB", help="where their patches go (OUT_xN)")
@@ -71,11 +71,13 @@ def run(args: argparse.Namespace) -> str:
     """Run the command that `args.data_command` names; return what to say."""
     if args.data_command == "degrade":
         return _degrade(args)
+    unit = max(1, args.scale or 1)
+    half = max(1, args.size // 2 // unit) * unit
     cut = cut_patches(
         args.input,
         args.out,
         size=args.size,
-        step=args.step,
+        step=half if args.step is None else args.step,
         scale=args.scale,
         small=args.small,
         small_out=args.small_out,

@@ -70,6 +70,19 @@ def test_patches_are_cut_and_then_trained_on(folder, capsys) -> None:
     assert cli.main(["data", "check", f"{folder}/none.lmdb"]) == 1
 
 
+@pytest.mark.parametrize(("size", "step"), [(32, 16), (24, 8)])
+def test_patches_overlap_by_half_unless_told(folder, capsys, size, step) -> None:
+    command = ["data", "patches", "--input", f"{folder}/hr", "--scale", "8", "--size", f"{size}"]
+    assert cli.main([*command, "--out", f"{folder}/half"]) == 0
+    assert cli.main([*command, "--out", f"{folder}/told", "--step", f"{step}"]) == 0
+    half, told = (
+        {p.name: read_image(p).shape for p in (folder / name).glob("*.png")}
+        for name in ("half", "told")
+    )
+    assert half == told
+    assert set(half.values()) == {(size, size, 3)}
+
+
 def test_what_is_left_out_is_told(folder, capsys) -> None:
     write_image(folder / "hr" / "tiny.png", np.zeros((9, 9, 3), np.uint8))
     command = ["data", "patches", "--input", f"{folder}/hr", "--out", f"{folder}/sub"]
