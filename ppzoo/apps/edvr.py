@@ -26,7 +26,7 @@ from ppzoo.apps.films import (
     target_of,
 )
 from ppzoo.apps.image_to_image import config_of
-from ppzoo.apps.inference import BACKENDS, Runner, make_runner
+from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
 from ppzoo.apps.tiles import Tile, is_out_of_memory, walk
 from ppzoo.apps.windows import Window, batches, windows
 from ppzoo.config import Component
@@ -112,7 +112,7 @@ class EDVRPredictor:
             raise UserError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
         self.device = select_device(device)
         self.output = Path(output) / "EDVR"
-        path = find_weights("edvr", weight_path)
+        self.weight_path = path = find_weights("edvr", weight_path)
         arrays = select_net(read(path), _NET, path, prefer_ema=True)
         loaded = config_of(path, config)
         spec: Any = infer_edvr(arrays, path) if loaded is None else loaded.model.kwargs.get(_NET)
@@ -192,7 +192,8 @@ class EDVRPredictor:
         def process(part: Tile) -> None:
             x = part.cut(stack, axis=-3).transpose(0, 1, 4, 2, 3)
             x = x.astype(np.float32) / np.float32(255)
-            y = part.inner(self._run(x), scale)  # [N, 3, s h, s w]
+            y = check_finite(self._run(x), self.weight_path)
+            y = part.inner(y, scale)  # [N, 3, s h, s w]
             levels = np.rint(y * np.float32(255)).clip(0, 255).astype(np.uint8)
             rows, columns = part.place(scale)
             out[:, rows, columns] = levels.transpose(0, 2, 3, 1)

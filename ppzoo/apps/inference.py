@@ -47,7 +47,7 @@ from ppzoo.apps.backends import (
 )
 from ppzoo.atomic import atomic_write
 from ppzoo.download import cache_dir
-from ppzoo.errors import MissingExtraError, UserError
+from ppzoo.errors import MissingExtraError, UserError, WeightsError
 from ppzoo.nn.init import bilinear_kernels
 from ppzoo.nn.modes import evaluating
 from ppzoo.nn.norm import BatchNormOfBatch
@@ -117,6 +117,20 @@ class Runner:
         with evaluating(self._net):
             outputs = self._net(*(paddle.to_tensor(array) for array in arrays))
         return tuple(output.numpy() for output in flat_outputs(outputs))
+
+
+def check_finite(values: np.ndarray, weight_path: str | os.PathLike[str]) -> np.ndarray:
+    """Return what a network made, unless it holds values that are no numbers.
+
+    Raises:
+        WeightsError: it does; names the file of the weights.
+    """
+    if not np.isfinite(values).all():
+        raise WeightsError(
+            f"the network of {weight_path} makes values that are no numbers: the file is damaged, "
+            "or its training had diverged"
+        )
+    return values
 
 
 def make_runner(

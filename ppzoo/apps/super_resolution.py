@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +19,7 @@ from paddle import nn
 from ppzoo import registry
 from ppzoo.apps.films import EachFrame, Film, restore_film, stem_of
 from ppzoo.apps.image_to_image import Folded, OnError, Source, config_of, planned, report
-from ppzoo.apps.inference import BACKENDS, Runner, make_runner
+from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
 from ppzoo.apps.tiles import Tile, count_tiles, walk
 from ppzoo.config import Component
 from ppzoo.data.folder import IMAGE_SUFFIXES
@@ -112,7 +112,7 @@ class SuperResolutionPredictor:
             )
         if backend is not None and backend not in BACKENDS:
             raise UserError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
-        path = self._weights(weight_path)
+        self.weight_path = path = self._weights(weight_path)
         self.device = select_device(device)
         arrays = select_net(read(path), _NET, path, prefer_ema=True)
         loaded = config_of(path, config)
@@ -269,10 +269,6 @@ class SuperResolutionPredictor:
         self._enlarge(picture, put, bar=False)
         return result
 
-    def upscale_batch(self, frames: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-        """Return frames uint8 RGB [N, H, W, 3] enlarged, uint8 RGB [N, s H, s W, 3]."""
-        return np.stack([self.upscale(frame) for frame in frames])
-
     def describe(self) -> str:
         """Return one line on the backend in use; before the first picture, that there is none."""
         if self._runner is None:
@@ -332,12 +328,12 @@ class SuperResolutionPredictor:
         # A network for grey pictures sees three of them in a colour picture.
         count = 1 if channels <= self.channels else channels
         x = values.transpose(2, 0, 1).reshape(count, self.channels, *part.shape[:2])
-        y = self._runner_for(x)(x)
+        y = check_finite(self._runner_for(x)(x), self.weight_path)
         y = y.reshape(-1, *y.shape[2:]).transpose(1, 2, 0)
         if channels < self.channels:
             y = (y @ _LUMA)[..., np.newaxis]
         y = np.rint((y - np.float32(self._black)) / step).clip(0, picture.white)
-        return np.nan_to_num(y, copy=False).astype(picture.samples.dtype)
+        return y.astype(picture.samples.dtype)
 
     def _expect(self, tiles: int) -> None:
         was_short = self._seen < _WORTH_MEASURING

@@ -95,6 +95,12 @@ class ClipDataset(FileDataset):
         """Return what the sample at `index` is made of, for error messages."""
         return str(Path(self.lq_folder, self.begin(index)["key"]))
 
+    def _names_in_both(self) -> list[str]:
+        """Return the names of the clips of either folder: one that only `gt` has is a mistake."""
+        small = find_clips(self.lq_folder, "lq_folder")
+        large = find_clips(self.gt_folder, "gt_folder")
+        return small + [name for name in large if name not in set(small)]
+
     def _take(self, names: Sequence[str], wanted: Any = None) -> None:
         """Set `clips` to those of these names, once they are checked."""
         self.clips = read_clips(self.lq_folder, self.gt_folder, names)
@@ -298,7 +304,7 @@ class VSRFolderDataset(ClipDataset):
         super().__init__(lq_folder, gt_folder, preprocess, on_error)
         self.num_frames = num_frames and _positive("num_frames", num_frames, self)
         self.times = _positive("times", times, self)
-        self._take(find_clips(self.lq_folder, "lq_folder"))
+        self._take(self._names_in_both())
 
     def begin(self, index: int) -> dict[str, Any]:
         """Return what the steps begin with for the sample at `index`."""
@@ -348,7 +354,7 @@ class VSRFramesDataset(ClipDataset):
         super().__init__(lq_folder, gt_folder, preprocess, on_error)
         self.num_frames = _odd(num_frames, self)
         self.padding: Padding = padding
-        self._take(find_clips(self.lq_folder, "lq_folder"))
+        self._take(self._names_in_both())
         self._places = [
             (number, frame)
             for number, clip in enumerate(self.clips)

@@ -133,9 +133,7 @@ class PerceptualLoss(nn.Layer):
     def _distance(
         self, answers: Mapping[int, paddle.Tensor], wanted: Mapping[int, paddle.Tensor]
     ) -> paddle.Tensor:
-        losses = [
-            self.difference(answers[k], wanted[k]) * w for k, w in self.layer_weights.items()
-        ]
+        losses = [self.difference(answers[k], wanted[k]) * w for k, w in self.layer_weights.items()]
         return sum(losses[1:], losses[0])
 
 

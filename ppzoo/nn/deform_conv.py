@@ -240,7 +240,7 @@ class _Sampling:
         return w.reshape([o, -1, *self.geometry.kernel])
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=8)  # films and pyramids have few sizes, and each has large tables
 def _sampling(geometry: Geometry, size: Pair, groups: int) -> _Sampling:
     return _Sampling(geometry, size, groups)
 

@@ -238,12 +238,13 @@ def test_networks_for_grey_take_colours_one_by_one(tmp_path):
     assert off(grey[..., np.newaxis], wanted[..., :1]) <= 1
 
 
-def test_frames_of_films(tmp_path, weights):
-    predictor = RealSRPredictor(tmp_path, weights)
-    frames = noise(3, 12, 16, 3)
-    batch = predictor.upscale_batch(frames)
-    assert batch.shape == (3, 48, 64, 3)
-    np.testing.assert_array_equal(batch[1], predictor.upscale(frames[1]))
+def test_values_that_are_no_numbers_are_refused(tmp_path):
+    net = network(RRDB)
+    net.conv_last.bias.set_value(np.array([0.0, np.nan, 0.0], "float32"))
+    path = saved(tmp_path / "diverged.pdparams", net)
+    with pytest.raises(WeightsError, match=r"diverged\.pdparams makes values that are no numbers"):
+        ESRGANPredictor(tmp_path, path).run(noise(8, 8, 3))
+    assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == [path.name]
 
 
 def test_films_frame_by_frame(tmp_path, weights):

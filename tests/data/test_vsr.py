@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,9 @@ def test_own_videos_may_have_any_names_and_lengths(tmp_path: Path) -> None:
     assert greens(reflected[2]["lq"]) == [2, 1, 0, 1, 2]
     os.remove(tmp_path / "lq" / "walk" / "Frame 9.png")
     with pytest.raises(DataError, match=r"lq/walk has 5 of the 6 frames Frame 8\.png to Frame 13"):
+        make(tmp_path, "VSRFramesDataset", preprocess=preprocess(None, crop=False))
+    shutil.rmtree(tmp_path / "lq" / "walk")
+    with pytest.raises(DataError, match=r"lq/walk does not exist; Frame 8\.png to Frame 13"):
         make(tmp_path, "VSRFramesDataset", preprocess=preprocess(None, crop=False))
 
 
