@@ -466,6 +466,11 @@ def run_with(
         UserError: an option is out of range, a file cannot be read or written.
     """
     start = time.perf_counter()
+    if os.path.isfile(args.input) and _is_film(args.input):
+        raise UserError(
+            f"{args.input} is no picture; films are for: ppzoo predict restore --input "
+            f"{args.input} --steps realsr (or esrgan)"
+        )
     predictor = predictor_type(
         weight_path=args.weights,
         config=args.config,

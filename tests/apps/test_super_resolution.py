@@ -377,6 +377,15 @@ def test_official_weights_go_by_their_names(tmp_path, monkeypatch, weights):
         assert set(predictor.official) <= set(manifest.OFFICIAL)
 
 
+def test_the_command_line_sends_films_where_they_belong(tmp_path, weights, capsys):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"no picture")
+    command = ["predict", "esrgan", "--weights", str(weights), "--input", str(film)]
+    assert cli.main([*command, "--output", str(tmp_path / "out")]) == 2
+    assert "film.mp4 is no picture; films are for: ppzoo predict restore" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_command_line(tmp_path, weights, capsys):
     Image.fromarray(smooth(20, 30)).save(tmp_path / "a.png")
     command = ["predict", "esrgan", "--weights", str(weights), "--input", str(tmp_path / "a.png")]
