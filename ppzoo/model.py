@@ -75,6 +75,10 @@ class Model:
 
     NETS: ClassVar[tuple[str, ...]] = ()
     OPTIMIZERS: ClassVar[tuple[str, ...]] = ()
+    # Keys of `lr_scheduler` for a model that reads other ones than registered schedules do.
+    LR_SCHEDULER_ARGS: ClassVar[tuple[str, ...]] = ()
+    # Whether the config may give one optimizer, without a name, that stands for all of them.
+    ONE_OPTIMIZER_SECTION: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.nets = Nets()
@@ -140,8 +144,12 @@ class Model:
             ]
             self.trained_parameters[name] = parameters
             self.optimizers[name] = build(
-                OPTIMIZERS, spec, learning_rate=self.lr_schedulers["lr"], parameters=parameters
+                OPTIMIZERS, spec, learning_rate=self.schedule_of(name), parameters=parameters
             )
+
+    def schedule_of(self, optimizer: str) -> Any:
+        """Return the learning-rate schedule of an optimizer; here all have the same."""
+        return self.lr_schedulers["lr"]
 
     def parameters_of(self, net_name: str) -> list[paddle.Tensor]:
         """Return a network's parameters in the order in which its optimizer gets them.
@@ -182,15 +190,15 @@ class Model:
 
     def update(
         self,
-        optimizer: str,
+        optimizer: str | Sequence[str],
         loss: Callable[..., tuple[paddle.Tensor, Logs]],
         *args: Any,
         frozen: Sequence[str] = (),
     ) -> Logs:
-        """Take one step of an optimizer down the gradient of a loss.
+        """Take one step of an optimizer, or of several, down the gradient of a loss.
 
         Args:
-            optimizer: its name in the config.
+            optimizer: its name in the config, or several names.
             loss: computes `(total, logs)` from `args`; the gradient of `total` is followed.
             args: what the loss needs.
             frozen: networks whose weights get no gradient meanwhile, to save the work.
@@ -198,19 +206,23 @@ class Model:
         Returns:
             The logs, detached.
         """
-        optim = self.optimizers[optimizer]
+        names = (optimizer,) if isinstance(optimizer, str) else tuple(optimizer)
+        # One loss has one scale.
+        scaler = self.scalers.get(names[0])
         with self._frozen(frozen):
             with self.precision.autocast():
                 total, logs = loss(*args)
-            scaler = self.scalers.get(optimizer)
-            optim.clear_grad()
+            for name in names:
+                self.optimizers[name].clear_grad()
             (total if scaler is None else scaler.scale(total)).backward()
-        if self.reduce_gradients is not None:
-            self.reduce_gradients(self.trained_parameters[optimizer])
-        if scaler is None:
-            optim.step()
-        else:
-            scaler.step(optim)
+        for name in names:
+            if self.reduce_gradients is not None:
+                self.reduce_gradients(self.trained_parameters[name])
+            if scaler is None:
+                self.optimizers[name].step()
+            else:
+                scaler.step(self.optimizers[name])
+        if scaler is not None:
             scaler.update()
         return {name: value.detach() for name, value in logs.items()}
 

@@ -16,6 +16,7 @@ nested mapping of the YAML is looked up in, so that the signature is the whole t
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import importlib
@@ -28,6 +29,23 @@ from typing import Any, TypeVar
 from ppzoo.errors import UnknownNameError
 
 T = TypeVar("T", bound=Callable[..., Any])
+M = TypeVar("M")
+
+
+@dataclasses.dataclass(frozen=True)
+class Supplied:
+    """In an annotation beside a registry: the owner builds the component itself.
+
+    The owner gets a function that builds it, and calls it with the arguments named here:
+
+        generator: Annotated[Callable[..., nn.Layer], GENERATORS, Supplied("common_params")]
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
 
 # Packages whose modules register something when imported. They are imported by name at the first
 # look-up, so that this module stands to the left of all of them.
@@ -135,12 +153,8 @@ def component_registries(target: Callable[..., Any]) -> dict[str, Registry]:
     A parameter does if its annotation holds `Annotated[..., REGISTRY]`, alone, optional, or as
     the item of a list or mapping.
     """
-    function = target.__init__ if inspect.isclass(target) else target
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except NameError:  # a library's class, annotated with names that only type checkers import
-        return {}
-    found = {name: _registry_in(hint) for name, hint in hints.items()}
+    hints = _hints(target)
+    found = {name: _found_in(hint, Registry) for name, hint in hints.items()}
     return {name: registry for name, registry in found.items() if registry is not None}
 
 
@@ -159,21 +173,32 @@ def build(registry: Registry, spec: Any, **extra: Any) -> Any:
     name, kwargs = _split(spec)
     target = registry.get(name)
     nested = component_registries(target)
-    built = {
-        key: _build_value(nested[key], value) if key in nested else _plain(value)
-        for key, value in kwargs.items()
-        if key not in extra
-    }
+    hints = _hints(target)
+    built = {}
+    for key, value in kwargs.items():
+        if key in extra:
+            continue
+        if key not in nested:
+            built[key] = _plain(value)
+        else:
+            later = _found_in(hints[key], Supplied) is not None
+            built[key] = _build_value(nested[key], value, later)
     return target(**built, **extra)
 
 
-def _build_value(registry: Registry, value: Any) -> Any:
+def supplied_names(hint: Any) -> tuple[str, ...]:
+    """Return the arguments that the owner of an annotated component supplies."""
+    found = _found_in(hint, Supplied)
+    return () if found is None else found.names
+
+
+def _build_value(registry: Registry, value: Any, later: bool) -> Any:
     if _is_component(value):
-        return build(registry, value)
+        return functools.partial(build, registry, value) if later else build(registry, value)
     if isinstance(value, (list, tuple)):
-        return [_build_value(registry, item) for item in value]
+        return [_build_value(registry, item, later) for item in value]
     if isinstance(value, Mapping):
-        return {key: _build_value(registry, item) for key, item in value.items()}
+        return {key: _build_value(registry, item, later) for key, item in value.items()}
     return value
 
 
@@ -202,12 +227,22 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _registry_in(hint: Any) -> Registry | None:
+@functools.cache
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except NameError:  # a library's class, annotated with names that only type checkers import
+        return {}
+
+
+def _found_in(hint: Any, kind: type[M]) -> M | None:
+    """Return what an annotation says of a kind, wherever it stands in it."""
     for item in getattr(hint, "__metadata__", ()):
-        if isinstance(item, Registry):
+        if isinstance(item, kind):
             return item
     for argument in typing.get_args(hint):
-        found = _registry_in(argument)
+        found = _found_in(argument, kind)
         if found is not None:
             return found
     return None

@@ -20,6 +20,7 @@ from ppzoo.registry import (
     Registry,
     component_registries,
     suggest,
+    supplied_names,
 )
 
 # Arguments that the trainer supplies, and what to write instead of them.
@@ -39,7 +40,8 @@ def check_config(config: TrainConfig) -> None:
     Unknown names, unknown, missing and mistyped arguments, and values outside a `Literal` are
     mistakes, and so are names of networks and optimizers that the model does not declare in
     `NETS` and `OPTIMIZERS`, if it does declare any. A model that reads other keys of
-    `lr_scheduler` than a registered scheduler does declares them in `LR_SCHEDULER_ARGS`.
+    `lr_scheduler` than a registered scheduler does declares them in `LR_SCHEDULER_ARGS`. One that
+    makes all its optimizers of a single section without names says so by `ONE_OPTIMIZER_SECTION`.
 
     Raises:
         ConfigError: lists all problems, one a line, each with its file and line. A model that
@@ -87,7 +89,12 @@ class _Checker:
             return None
 
     def component(
-        self, component: Component, registry: Registry, kind: str = "", also: Collection[str] = ()
+        self,
+        component: Component,
+        registry: Registry,
+        kind: str = "",
+        also: Collection[str] = (),
+        supplied: Collection[str] = (),
     ) -> None:
         """Check a component and those nested in it.
 
@@ -96,6 +103,7 @@ class _Checker:
             registry: where its name is looked up.
             kind: the section that it stands in, if code supplies some of its arguments.
             also: further keys that the section takes, for suggestions.
+            supplied: arguments that the owner of the component adds.
         """
         target = self.find(component, registry)
         if target is None:
@@ -108,6 +116,7 @@ class _Checker:
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         hints = parameter_hints(target)
         nested = component_registries(target)
+        supplied = (*SUPPLIED.get(kind, ()), *supplied)
         for key, value in component.kwargs.items():
             where = f"{component.where}.{key}"
             if key in RESERVED.get(kind, ()):
@@ -119,11 +128,11 @@ class _Checker:
                     hint = hints.get(key, Any)
                     self._value(component.name, where, value, hint, nested.get(key))
             elif not takes_any:
-                hidden = ("name", *SUPPLIED.get(kind, ()))
+                hidden = ("name", *supplied)
                 known = [name for name in (*named, *also) if name not in hidden]
                 self._unknown(component, key, known)
         for name, parameter in named.items():
-            given = name in component.kwargs or name in SUPPLIED.get(kind, ())
+            given = name in component.kwargs or name in supplied
             if parameter.default is parameter.empty and not given:
                 self.problem(component.where, f"{component.name} needs the argument {name!r}")
 
@@ -162,6 +171,8 @@ class _Checker:
                     self.problem(where, f"{config.model.name} has no network {name!r}{hint}")
         if not optimizers or not config.optimizer:
             return
+        if getattr(model, "ONE_OPTIMIZER_SECTION", False) and list(config.optimizer) == ["optim"]:
+            return
         missing = [name for name in optimizers if name not in config.optimizer]
         for name, optimizer in config.optimizer.items():
             if name not in optimizers:
@@ -186,7 +197,7 @@ class _Checker:
         """Check a value of an argument of `owner`, and the components in it."""
         inner = None if registry is None else item_hint(value, hint)
         if registry is not None and isinstance(value, Component) and fits(value, hint):
-            self.component(value, registry)
+            self.component(value, registry, supplied=supplied_names(hint))
         elif inner is not None:
             items = value.items() if isinstance(value, Mapping) else enumerate(value)
             for key, item in items:

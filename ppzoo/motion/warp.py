@@ -21,6 +21,21 @@ def make_coordinate_grid(size: tuple[int, int], dtype: str = "float32") -> paddl
     return paddle.stack([x, y], axis=-1)
 
 
+def sample(pictures: paddle.Tensor, places: paddle.Tensor, border: str = "zeros") -> paddle.Tensor:
+    """Return pictures [N, C, h, w] that show what is at `places` in other pictures.
+
+    Args:
+        pictures: [N, C, H, W].
+        places: [N, h, w, 2], coordinates.
+        border: what is beyond the pictures: `zeros`, `border` or `reflection`.
+    """
+    if paddle.is_grad_enabled() and pictures.stop_gradient and not places.stop_gradient:
+        # Paddle crashes on CPUs where only the places have a gradient.
+        pictures = pictures.detach()
+        pictures.stop_gradient = False
+    return F.grid_sample(pictures, places, padding_mode=border, align_corners=True)
+
+
 class RandomWarp:
     """A random affine map plus a random thin-plate spline, one for each picture of a batch.
 
@@ -54,7 +69,7 @@ class RandomWarp:
         height, width = frame.shape[2:]
         grid = make_coordinate_grid((height, width)).reshape([1, height * width, 2])
         places = self.warp_coordinates(grid).reshape([self.batch_size, height, width, 2])
-        return F.grid_sample(frame, places, padding_mode="reflection", align_corners=True)
+        return sample(frame, places, "reflection")
 
     def warp_coordinates(self, coordinates: paddle.Tensor) -> paddle.Tensor:
         """Return where points [N or 1, K, 2] go, [N, K, 2]."""
@@ -68,13 +83,14 @@ class RandomWarp:
         return warped + bend.sum(axis=2, keepdim=True)
 
     def jacobian(self, coordinates: paddle.Tensor) -> paddle.Tensor:
-        """Return the derivative [N, K, 2, 2] of the warp at points [N, K, 2] that need gradients.
-
-        Differentiable once more, so that a loss can contain it.
-        """
-        warped = self.warp_coordinates(coordinates)
-        rows = [
-            paddle.grad(warped[..., axis].sum(), coordinates, create_graph=True)[0]
-            for axis in range(2)
-        ]
-        return paddle.stack(rows, axis=-2)
+        """Return the derivative [N, K, 2, 2] of the warp at points [N, K, 2]."""
+        linear = self.theta[:, :, :2].unsqueeze(1)
+        if self.control_points is None:
+            return linear.expand([self.batch_size, coordinates.shape[1], 2, 2])
+        apart = coordinates.unsqueeze(2) - self.control_points.unsqueeze(1)  # [N, K, P, 2]
+        distances = apart.abs().sum(axis=-1)
+        logs = paddle.log(distances + 1e-6)
+        slopes = (2 * distances * logs + distances**2 / (distances + 1e-6)) * self.weights
+        bend = (slopes.unsqueeze(-1) * paddle.sign(apart)).sum(axis=2, keepdim=True)
+        # The spline shifts x and y alike, so its derivative has two equal rows.
+        return linear + bend

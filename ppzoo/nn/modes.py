@@ -13,12 +13,18 @@ from paddle import nn
 @contextlib.contextmanager
 def evaluating(*nets: nn.Layer) -> Iterator[None]:
     """Evaluate inside the context: no gradients, evaluation mode, then every layer as it was."""
+    with in_eval_mode(*nets), paddle.no_grad():
+        yield
+
+
+@contextlib.contextmanager
+def in_eval_mode(*nets: nn.Layer) -> Iterator[None]:
+    """Put networks into evaluation mode inside the context, then every layer as it was."""
     modes = {layer: layer.training for net in nets for layer in net.sublayers(include_self=True)}
     for net in nets:
         net.eval()
     try:
-        with paddle.no_grad():
-            yield
+        yield
     finally:
         for layer, mode in modes.items():
             layer.training = mode

@@ -39,10 +39,16 @@ REGISTRIES = {
 }
 # Networks that no config can name, and where they are.
 MODULES = {
+    "AntiAliasInterpolation2d": "ppzoo.motion.firstorder",
     "BiSeNet": "ppzoo.faces.bisenet",
     "BlazeFace": "ppzoo.faces.blazeface",
+    "DenseMotionNetwork": "ppzoo.motion.firstorder",
     "FaceSegFCN": "ppzoo.faces.faceseg",
+    "ImagePyramide": "ppzoo.motion.firstorder",
     "InceptionV3": "ppzoo.networks.inception",
+    "KPDetector": "ppzoo.motion.firstorder",
+    "MultiScaleDiscriminator": "ppzoo.motion.firstorder",
+    "OcclusionAwareGenerator": "ppzoo.motion.firstorder",
     "S3FD": "ppzoo.faces.sfd",
 }
 # Weights that networks start from, and the official files that hold them.
@@ -50,15 +56,22 @@ PRETRAINED = {"lpips_lin": "lpips_lin_vgg", "vgg16": "lpips_vgg16", "vgg19": "vg
 # Functions that the cases name otherwise than ppzoo does, or that stand elsewhere than one expects.
 HELPERS = {
     "FirstOrderTransform": ("ppzoo.motion.warp", "RandomWarp"),
+    "audio_config": ("ppzoo.media.mel", "audio_config"),
     "calculate_psnr": ("ppzoo.metrics.psnr", "calculate_psnr"),
     "calculate_ssim": ("ppzoo.metrics.ssim", "calculate_ssim"),
     "fid_from_features": ("ppzoo.metrics.fid", "fid_from_features"),
     "frechet_distance": ("ppzoo.metrics.features", "frechet_distance"),
+    "kp2gaussian": ("ppzoo.motion.firstorder", "kp2gaussian"),
+    "linearspectrogram": ("ppzoo.media.mel", "linearspectrogram"),
+    "make_coordinate_grid": ("ppzoo.motion.warp", "make_coordinate_grid"),
+    "melspectrogram": ("ppzoo.media.mel", "melspectrogram"),
     "make_grid": ("ppzoo.media.image", "make_grid"),
+    "normalize_kp": ("ppzoo.motion.firstorder", "normalize_kp"),
     "sfd_batch_decode": ("ppzoo.faces.sfd", "decode"),
     "sfd_decode": ("ppzoo.faces.sfd", "decode"),
     "sfd_nms": ("ppzoo.faces.boxes", "non_maximum_suppression"),
     "tensor2img": ("ppzoo.media.image", "tensor2img"),
+    "wav2lip_cosine_loss": ("ppzoo.lipsync.losses", "cosine_loss"),
 }
 # Networks that PaddleGAN builds with their weights, and what does so here.
 LOADED = {"LPIPS": ("ppzoo.metrics.lpips", "load_lpips")}
