@@ -183,6 +183,8 @@ class _FlatPlan(Plan):
         values = n * c * self.taps * self.area
         if values > _MOST_VALUES:
             return math.inf
+        if min(self.size) < 2 and not self._whole:  # Paddle 2.6 does not fold into a single row
+            return math.inf
         copies = 0.0 if self._whole else values / _UNFOLD + 3 * _CALL
         if self.area > 1:
             copies += (values + n * o * self.area) / _TRANSPOSE

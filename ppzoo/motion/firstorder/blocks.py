@@ -156,9 +156,7 @@ class Encoder(nn.Layer):
         widths = [width(block_expansion, max_features, i) for i in range(num_blocks + 1)]
         block = MobileDownBlock if mobile_net else DownBlock
         channels = [in_features, *widths[1:]]
-        self.down_blocks = nn.LayerList(
-            block(*pair) for pair in itertools.pairwise(channels)
-        )
+        self.down_blocks = nn.LayerList(block(*pair) for pair in itertools.pairwise(channels))
 
     def forward(self, x: paddle.Tensor) -> list[paddle.Tensor]:
         """Return `x` [N, C, H, W] and the maps of all blocks, the largest first."""
