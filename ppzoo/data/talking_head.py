@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Talking heads without a download: drawn faces whose mouths move as their voices sound.
+
+All of a clip is drawn from its number: who it is, how the head moves, and what it says
+(ppzoo/data/speech.py). What the mouth does is known, so that one can measure whether a network
+does the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import paddle
+
+from ppzoo.data.speech import Speech, speak
+from ppzoo.data.sprites import circle, colour_near, fill_polygon, unit_range
+from ppzoo.errors import ConfigError
+from ppzoo.media.mel import column_of, melspectrogram, windows_of
+from ppzoo.registry import DATASETS
+
+SIZE = 96
+FPS = 25
+# Frames that lip-sync models see at once.
+FRAMES = 5
+# The colour inside of an open mouth, RGB 0..255; nothing else in a picture is like it.
+INSIDE = (90.0, 10.0, 30.0)
+_FIRST_TEST_CLIP = 1_000_000
+_CACHED_CLIPS = 1024
+
+
+class Head(NamedTuple):
+    """Who is shown: colours RGB 0..255, sizes in heights of the picture.
+
+    Args:
+        skin: colour of the face.
+        hair: likewise.
+        eyes: likewise.
+        lips: likewise.
+        shirt: likewise.
+        wall: of the background.
+        wide: half the width of the face.
+        high: half its height.
+        mouth: half the width of a mouth at rest.
+        fringe: how far the hair comes down.
+    """
+
+    skin: tuple[float, ...]
+    hair: tuple[float, ...]
+    eyes: tuple[float, ...]
+    lips: tuple[float, ...]
+    shirt: tuple[float, ...]
+    wall: tuple[float, ...]
+    wide: float
+    high: float
+    mouth: float
+    fringe: float
+
+
+class Clip(NamedTuple):
+    """A head, how it moves and what it says.
+
+    Args:
+        head: who it is.
+        poses: float32 [frames, 5]: place of the face's middle (x, y) in heights of the picture,
+            turn to the side (yaw) from -1 to 1, tilt in radians, and how far the eyes are open.
+        speech: sound and mouth.
+        mel: float32 [80, columns], the sound's spectrogram.
+    """
+
+    head: Head
+    poses: np.ndarray
+    speech: Speech
+    mel: np.ndarray
+
+    def draw(self, frame: int, size: int = SIZE) -> np.ndarray:
+        """Return a frame, uint8 RGB [size, size, 3]."""
+        opening, spread = self.speech.opening[frame], self.speech.spread[frame]
+        return draw_head(self.head, self.poses[frame], opening, spread, size)
+
+
+@functools.lru_cache(maxsize=_CACHED_CLIPS)
+def make_clip(number: int, frames: int) -> Clip:
+    """Return the clip of a number, always the same."""
+    random = np.random.RandomState((number, 271))
+    skin = colour_near(random, 0.07, random.uniform(0.25, 0.6), random.uniform(0.55, 1.0))
+    head = Head(
+        skin=skin,
+        hair=colour_near(random, 0.08, random.uniform(0.2, 0.8), random.uniform(0.1, 0.7)),
+        eyes=colour_near(random, random.uniform(0.1, 0.7), 0.6, 0.5),
+        lips=tuple(0.75 * value for value in (skin[0], 0.7 * skin[1], 0.75 * skin[2])),
+        shirt=colour_near(random, random.uniform(), 0.6, 0.7),
+        wall=colour_near(random, random.uniform(), 0.2, random.uniform(0.4, 0.9)),
+        wide=random.uniform(0.28, 0.34),
+        high=random.uniform(0.37, 0.43),
+        mouth=random.uniform(0.085, 0.12),
+        fringe=random.uniform(0.05, 0.2),
+    )
+    times = np.arange(frames) / FPS
+    ways = []
+    for low, high in ((0.46, 0.54), (0.47, 0.53), (-1.0, 1.0), (-0.12, 0.12)):
+        way = np.zeros(frames)
+        for weight in (0.7, 0.3):
+            rate = 2 * np.pi * random.uniform(0.15, 0.6)
+            way += weight * np.sin(random.uniform(0, 2 * np.pi) + rate * times)
+        ways.append(low + (high - low) * (way + 1) / 2)
+    blinks = random.uniform(0, times[-1] + 1, 1 + frames // 50)
+    shut = np.exp(-((times[:, np.newaxis] - blinks) ** 2) / (2 * 0.05**2)).max(axis=1)
+    poses = np.stack([*ways, 1 - shut], axis=1).astype(np.float32)
+    speech = speak(number, frames, FPS)
+    return Clip(head, poses, speech, melspectrogram(speech.wav))
+
+
+def draw_head(
+    head: Head, pose: Sequence[float], opening: float, spread: float, size: int = SIZE
+) -> np.ndarray:
+    """Return a picture of a head, uint8 RGB [size, size, 3].
+
+    Args:
+        head: who it is.
+        pose: see `Clip`.
+        opening: of the mouth, 0 to 1.
+        spread: of the lips, 0 to 1.
+        size: side of the picture.
+    """
+    x, y, yaw, tilt, eyes = (float(value) for value in pose)
+    picture = np.empty((size, size, 3), np.uint8)
+    picture[:] = np.rint(head.wall).astype(np.uint8)
+    turned = np.array([[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]])
+    middle = np.array([x, y])
+
+    def fill(points: Any, colour: tuple[float, ...]) -> None:
+        fill_polygon(picture, (np.asarray(points) @ turned + middle) * (size - 1), colour)
+
+    def ellipse(cx: float, cy: float, a: float, b: float) -> np.ndarray:
+        return circle(0, 0, 1) * (a, b) + (cx, cy)
+
+    wide, high, aside = head.wide, head.high, 0.1 * yaw
+    fill([(-0.6, 0.8), (0.6, 0.8), (0.3, high), (-0.3, high)], head.shirt)
+    fill(ellipse(-0.02 * yaw, -0.06, 1.15 * wide, 1.1 * high), head.hair)
+    fill(ellipse(0, 0, wide, high), head.skin)
+    brow = -high + head.fringe
+    fill([(-wide, brow), (wide, brow), (0.7 * wide, -high), (-0.7 * wide, -high)], head.hair)
+    shade = tuple(0.85 * value for value in head.skin)
+    for side in (-1, 1):
+        centre = aside + side * 0.42 * wide
+        narrow = 0.16 * wide * (1 - 0.2 * side * yaw)
+        lid = max(0.01, 0.04 * eyes)
+        fill(ellipse(centre, -0.1, 1.4 * narrow, lid + 0.01), shade)
+        fill(ellipse(centre, -0.1, 1.3 * narrow, lid), (245.0, 245.0, 245.0))
+        fill(ellipse(centre + 0.01 * yaw, -0.1, 0.7 * narrow, min(0.03, lid)), head.eyes)
+        fill([(centre - 0.06, -0.17), (centre + 0.06, -0.17), (centre, -0.19)], head.hair)
+    fill([(1.3 * aside, -0.06), (1.5 * aside - 0.035, 0.06), (1.5 * aside + 0.035, 0.06)], shade)
+    across = head.mouth * (0.75 + 0.45 * float(spread))
+    apart = 0.085 * float(opening)
+    fill(ellipse(aside, 0.2, across + 0.02, apart + 0.022), head.lips)
+    if apart > 0.002:
+        fill(ellipse(aside, 0.2, across, apart), INSIDE)
+    return picture
+
+
+def mouth_opening(pictures: np.ndarray) -> np.ndarray:
+    """Return how much of each picture is the inside of a mouth, float64 [N].
+
+    Counts what is nearer to that colour than lips are, so that it also works for pictures that a
+    network has made.
+
+    Args:
+        pictures: [N, 3, H, W] with values in [0, 1].
+    """
+    lower = np.asarray(pictures, np.float64)[:, :, np.asarray(pictures).shape[2] // 2 :]
+    apart = np.linalg.norm(lower - np.reshape(INSIDE, (1, 3, 1, 1)) / 255, axis=1)
+    return np.clip(1 - apart / _NEAR, 0, 1).mean(axis=(1, 2))
+
+
+_NEAR = 0.3
+
+
+@DATASETS.register()
+class TalkingHeadDataset(paddle.io.Dataset):
+    """Clips of talking heads, without a download.
+
+    With the task `lipsync`, a sample is one of Wav2Lip's: `y`, five frames of a face, float32
+    [3, 5, 96, 96] in [0, 1]; `x` [6, 5, 96, 96], the same with the lower half black, and five
+    frames of another moment; `indiv_mels` [5, 1, 80, 16] and `mel` [1, 80, 16], their sound; and
+    `opening` and `other_opening` [5], how far the mouths of both are open.
+
+    With the task `motion` it is one of First Order Motion's: `source` and `driving`, two frames
+    [3, size, size], with `pose_source` and `pose_driving` [6], the head's pose and the mouth's
+    opening; to test, `video` [3, frames, size, size] and `pose` [frames, 6].
+
+    Heads of the test are others than those of the training. Clips are the same each time: the index
+    decides.
+
+    Args:
+        mode: `train` or `test`.
+        task: see above.
+        samples: how many there are, 4096 for training and 64 for testing by default.
+        clips: how many clips the training has, and the test of `lipsync`.
+        frames: of a clip, 15 to 500; 25 a second.
+        size: side of the pictures in pixels, 32 to 512; Wav2Lip's networks take 96.
+
+    Raises:
+        ConfigError: an argument out of range.
+    """
+
+    is_random = False
+
+    def __init__(
+        self,
+        mode: Literal["train", "test"] = "train",
+        task: Literal["lipsync", "motion"] = "lipsync",
+        samples: int | None = None,
+        clips: int = 256,
+        frames: int = 50,
+        size: int = SIZE,
+    ) -> None:
+        super().__init__()
+        for key, text, known in (
+            ("mode", mode, ("train", "test")),
+            ("task", task, ("lipsync", "motion")),
+        ):
+            if text not in known:
+                raise ConfigError(
+                    f"TalkingHeadDataset: {key!r} must be {' or '.join(known)}, got {text!r}"
+                )
+        samples = (4096 if mode == "train" else 64) if samples is None else samples
+        for key, value, low, high in (
+            ("samples", samples, 1, 1_000_000),
+            ("clips", clips, 1, _FIRST_TEST_CLIP),
+            ("frames", frames, 3 * FRAMES, 500),
+            ("size", size, 32, 512),
+        ):
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ConfigError(
+                    f"TalkingHeadDataset: {key!r} must be from {low} to {high}, got {value!r}"
+                )
+        self.mode, self.task, self.samples = mode, task, samples
+        self.clips, self.frames, self.size = clips, frames, size
+
+    def clip(self, index: int) -> Clip:
+        """Return the clip of the sample at `index`."""
+        first = 0 if self.mode == "train" else _FIRST_TEST_CLIP
+        return make_clip(first + index % self.clips, self.frames)
+
+    def get_batch(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Return the samples at `indices`, stacked; the loader's fast path."""
+        samples = [self._sample(int(index)) for index in indices]
+        return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+
+    def source(self, index: int) -> str:
+        """Return what the sample at `index` shows, for error messages."""
+        return f"talking head {index % self.clips} of the {self.mode} set, sample {index}"
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._sample(index)
+
+    def __len__(self) -> int:
+        return self.samples
+
+    def _sample(self, index: int) -> dict[str, Any]:
+        clip = self.clip(index)
+        random = np.random.RandomState((index, self.mode == "test", 619))
+        return self._lips(clip, random) if self.task == "lipsync" else self._motion(clip, random)
+
+    def _lips(self, clip: Clip, random: np.random.RandomState) -> dict[str, Any]:
+        # The sound of a frame begins one frame before it, and the last window ends with the clip.
+        last = self.frames - FRAMES - 1
+        start = random.randint(1, last + 1)
+        others = [frame for frame in range(1, last + 1) if abs(frame - start) >= FRAMES]
+        other = others[random.randint(len(others))]
+        y, reference = (self._pictures(clip, range(s, s + FRAMES)) for s in (start, other))
+        hidden = y.copy()
+        hidden[:, :, self.size // 2 :] = 0.0
+        each = [column_of(frame - 1, FPS) for frame in range(start, start + FRAMES)]
+        mels = windows_of(clip.mel, np.array([*each, column_of(start, FPS)]))
+        opening = clip.speech.opening
+        return {
+            "x": np.concatenate([hidden, reference]),
+            "indiv_mels": mels[:FRAMES, np.newaxis],
+            "mel": mels[FRAMES:],
+            "y": y,
+            "opening": opening[start : start + FRAMES],
+            "other_opening": opening[other : other + FRAMES],
+        }
+
+    def _motion(self, clip: Clip, random: np.random.RandomState) -> dict[str, Any]:
+        poses = np.column_stack([clip.poses, clip.speech.opening])
+        if self.mode == "test":
+            return {"video": self._pictures(clip, range(self.frames)), "pose": poses}
+        made = {}
+        for key, frame in zip(("source", "driving"), random.permutation(self.frames), strict=False):
+            made[key] = self._pictures(clip, [frame])[:, 0]
+            made[f"pose_{key}"] = poses[frame]
+        return made
+
+    def _pictures(self, clip: Clip, frames: Sequence[int]) -> np.ndarray:
+        """Return frames as float32 [3, T, size, size] in [0, 1]."""
+        drawn = np.stack([clip.draw(int(frame), self.size) for frame in frames])
+        return unit_range(drawn.transpose(3, 0, 1, 2))
