@@ -75,6 +75,12 @@ def make(recipe: Mapping[str, Any], text: str, shape: Sequence[int]) -> np.ndarr
         "unit": lambda: _unit(stream(text).standard_normal(shape)),
         "gate": lambda: np.clip(0.5 + 0.1 * stream(text).standard_normal(shape), 0, 1),
         "const": lambda: np.full(shape, recipe["value"]),
+        "eyes": lambda: np.eye(*shape[-2:]) + get("std") * stream(text).standard_normal(shape),
+        "eye2": lambda: (
+            np.resize([1.0, 0.0, 0.0, 1.0], shape)
+            + get("std") * stream(text).standard_normal(shape)
+        ),
+        "wave": lambda: _wave(recipe, text, shape),
         "uniform": lambda: low + (high - low) * stream(text).random(shape),
         "ints": lambda: stream(text).integers(low, high, shape),
         "pixels": lambda: low + (high - low) * (stream(text).integers(0, 256, shape) / 255.0),
@@ -83,6 +89,16 @@ def make(recipe: Mapping[str, Any], text: str, shape: Sequence[int]) -> np.ndarr
         "value": lambda: np.reshape(recipe["value"], shape),
     }[op]()
     return np.asarray(values).astype(get("dtype", kind))
+
+
+def _wave(recipe: Mapping[str, Any], text: str, shape: Sequence[int]) -> np.ndarray:
+    """Return a sound of sines, a chirp and noise."""
+    times = np.arange(shape[0]) / recipe["rate"]
+    wave = sum(a * np.sin(2 * np.pi * hertz * times + p) for a, hertz, p in recipe["sines"])
+    amplitude, low, high = recipe["chirp"]
+    bend = 0.5 * (high - low) * times**2 / (shape[0] / recipe["rate"])
+    wave = wave + amplitude * np.sin(2 * np.pi * (low * times + bend))
+    return wave + recipe["noise"] * stream(text).standard_normal(shape)
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
@@ -312,7 +328,10 @@ def _run_training(
     adapter.setup_training(model, spec["lr_scheduler"], spec["optimizer"])
     for name, net in spec["nets"].items():
         problems += layout_problems(model.nets[name], net["state"])
-        start[name] = weights(net["state"], f"{spec['seed']}/{name}")
+        constants = {e["key"] for e in net["state"] if e["fill"]["op"] == "stored"}
+        drawn = [entry for entry in net["state"] if entry["key"] not in constants]
+        start[name] = weights(drawn, f"{spec['seed']}/{name}")
+        start[name] |= {key: case.arrays[f"buf/{name}/{key}"] for key in constants}
         if rounding is not None:
             start[name] = {
                 key: np.float32(value * (1 + 1.2e-7 * rounding.standard_normal(value.shape)))
