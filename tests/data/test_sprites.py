@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from ppzoo.data.sprites import POSE, MovingSpritesDataset, draw, figure, poses
+from ppzoo.errors import ConfigError
+
+
+def test_samples_are_a_function_of_their_index():
+    first, again = (MovingSpritesDataset(samples=8, size=32) for _ in range(2))
+    for key, value in first[5].items():
+        assert np.array_equal(value, again[5][key])
+    assert not np.array_equal(first[5]["source"], first[6]["source"])
+    batch = first.get_batch([5, 6])
+    assert np.array_equal(batch["driving"][0], first[5]["driving"])
+
+
+def test_a_training_sample_has_two_frames_of_one_figure():
+    sample = MovingSpritesDataset(size=32)[0]
+    assert sample["source"].shape == sample["driving"].shape == (3, 32, 32)
+    assert sample["source"].dtype == np.float32
+    assert 0 <= sample["source"].min() < sample["source"].max() <= 1
+    assert not np.array_equal(sample["pose_source"], sample["pose_driving"])
+    # The corners show the background, which does not move.
+    assert np.array_equal(sample["source"][:, 0, 0], sample["driving"][:, 0, 0])
+
+
+def test_the_test_has_whole_clips_of_others():
+    sample = MovingSpritesDataset("test", size=32, frames=5)[0]
+    assert sample["video"].shape == (3, 5, 32, 32)
+    assert sample["pose"].shape == (5, len(POSE))
+    assert figure(0) != figure(1_000_000)
+
+
+def test_the_figure_stands_where_its_pose_says():
+    shown = figure(3)
+    pose = dict(zip(POSE, poses(3, 1)[0], strict=True)) | {"y": 0.1, "turn": 0.0}
+
+    def centre(x):
+        picture = draw(shown, list((pose | {"x": x}).values()), 64).astype(int)
+        empty = draw(shown, list((pose | {"x": 9.0}).values()), 64).astype(int)
+        columns = np.abs(picture - empty).sum(axis=(0, 2))
+        return (columns * np.arange(64)).sum() / columns.sum()
+
+    assert centre(0.3) - centre(-0.3) == pytest.approx(0.3 * 63, abs=1)
+
+
+def test_poses_change_smoothly():
+    way = poses(0, 32)
+    assert np.abs(np.diff(way, axis=0)).max() < 0.6
+    assert way.std(axis=0).min() > 0.01
+
+
+@pytest.mark.parametrize("options", [{"mode": "val"}, {"size": 8}, {"frames": 1}, {"samples": 0}])
+def test_arguments_are_checked(options):
+    with pytest.raises(ConfigError, match="MovingSpritesDataset"):
+        MovingSpritesDataset(**options)
+
+
+def test_it_ends():
+    with pytest.raises(IndexError):
+        MovingSpritesDataset(samples=2)[2]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+import numpy as np
+import pytest
+
+from ppzoo.data.talking_head import TalkingHeadDataset, make_clip, mouth_opening
+from ppzoo.errors import ConfigError
+from ppzoo.media.mel import column_of
+
+OPTIONS = {"samples": 6, "clips": 3, "frames": 20}
+
+
+def test_samples_are_a_function_of_their_index():
+    data = TalkingHeadDataset(**OPTIONS)
+    first, batch = data[4], data.get_batch([4, 5])
+    for key, value in first.items():
+        assert np.array_equal(value, batch[key][0])
+    assert not np.array_equal(batch["y"][0], batch["y"][1])
+    assert not np.array_equal(first["y"], TalkingHeadDataset("test", **OPTIONS)[4]["y"])
+
+
+def test_a_sample_is_one_of_wav2lips():
+    sample = TalkingHeadDataset(**OPTIONS)[0]
+    shapes = {key: value.shape for key, value in sample.items()}
+    assert shapes == {
+        "x": (6, 5, 96, 96),
+        "indiv_mels": (5, 1, 80, 16),
+        "mel": (1, 80, 16),
+        "y": (3, 5, 96, 96),
+        "opening": (5,),
+        "other_opening": (5,),
+    }
+    assert np.array_equal(sample["x"][:3, :, :48], sample["y"][:, :, :48])
+    assert (sample["x"][:3, :, 48:] == 0).all()
+    assert not np.array_equal(sample["x"][3:], sample["y"])
+
+
+def test_the_sound_is_that_of_the_frames():
+    data = TalkingHeadDataset(**OPTIONS)
+    clip, sample = data.clip(0), data[0]
+    starts = [
+        start
+        for start in range(20 - 5)
+        if np.array_equal(clip.speech.opening[start : start + 5], sample["opening"])
+        and np.array_equal(clip.draw(start).transpose(2, 0, 1) / np.float32(255), sample["y"][:, 0])
+    ]
+    (start,) = starts
+    column = column_of(start, 25)
+    assert np.array_equal(sample["mel"][0], clip.mel[:, column : column + 16])
+    column = column_of(start + 2 - 1, 25)
+    assert np.array_equal(sample["indiv_mels"][2, 0], clip.mel[:, column : column + 16])
+
+
+def test_the_opening_of_a_mouth_can_be_measured():
+    for number in (0, 1, 2):
+        clip = make_clip(number, 50)
+        pictures = np.stack([clip.draw(frame) for frame in range(50)]).transpose(0, 3, 1, 2) / 255
+        assert np.corrcoef(mouth_opening(pictures), clip.speech.opening)[0, 1] > 0.9
+
+
+def test_the_task_motion_has_poses():
+    sample = TalkingHeadDataset("train", "motion", **OPTIONS, size=48)[1]
+    assert sample["source"].shape == sample["driving"].shape == (3, 48, 48)
+    assert sample["pose_source"].shape == (6,)
+    whole = TalkingHeadDataset("test", "motion", samples=2, frames=15, size=32)[0]
+    assert whole["video"].shape == (3, 15, 32, 32)
+    assert whole["pose"].shape == (15, 6)
+
+
+@pytest.mark.parametrize(
+    "options", [{"mode": "val"}, {"task": "sing"}, {"frames": 10}, {"size": 8}]
+)
+def test_arguments_are_checked(options):
+    with pytest.raises(ConfigError, match="TalkingHeadDataset"):
+        TalkingHeadDataset(**options)
+
+
+def test_it_ends():
+    with pytest.raises(IndexError):
+        TalkingHeadDataset(**OPTIONS)[6]
