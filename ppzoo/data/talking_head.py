@@ -186,7 +186,8 @@ class TalkingHeadDataset(paddle.io.Dataset):
     With the task `lipsync`, a sample is one of Wav2Lip's: `y`, five frames of a face, float32
     [3, 5, 96, 96] in [0, 1]; `x` [6, 5, 96, 96], the same with the lower half black, and five
     frames of another moment; `indiv_mels` [5, 1, 80, 16] and `mel` [1, 80, 16], their sound; and
-    `opening` and `other_opening` [5], how far the mouths of both are open.
+    `opening` and `other_opening` [5], how far the mouths of both are open. Channels are blue, green
+    and red, as the official weights know them.
 
     With the task `motion` it is one of First Order Motion's: `source` and `driving`, two frames
     [3, size, size], with `pose_source` and `pose_driving` [6], the head's pose and the mouth's
@@ -274,7 +275,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
         start = random.randint(1, last + 1)
         others = [frame for frame in range(1, last + 1) if abs(frame - start) >= FRAMES]
         other = others[random.randint(len(others))]
-        y, reference = (self._pictures(clip, range(s, s + FRAMES)) for s in (start, other))
+        y, reference = (self._pictures(clip, range(s, s + FRAMES))[::-1] for s in (start, other))
         hidden = y.copy()
         hidden[:, :, self.size // 2 :] = 0.0
         each = [column_of(frame - 1, FPS) for frame in range(start, start + FRAMES)]

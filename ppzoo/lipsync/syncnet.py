@@ -107,7 +107,8 @@ class SyncNetModel(Model):
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return the middle frames of what is in sync and of the other moment."""
         y, x = batch["y"], batch["x"]
-        return {"in_sync": y[:, :, FRAMES // 2] * 2 - 1, "other": x[:, 3:, FRAMES // 2] * 2 - 1}
+        shown = {"in_sync": y, "other": x[:, 3:]}
+        return {name: clip[:, :, FRAMES // 2].flip(1) * 2 - 1 for name, clip in shown.items()}
 
 
 def _pairs_of(batch: Batch) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:

@@ -151,6 +151,7 @@ class Wav2LipModel(Model):
     A batch holds `x` [N, 6, 5, 96, 96], five frames of a face with values in [0, 1] whose lower
     half is 0, and five of another moment; `y` [N, 3, 5, 96, 96], the truth; `indiv_mels`
     [N, 5, 1, 80, 16], the sound of each frame; `mel` [N, 1, 80, 16], the sound of all five.
+    Channels of faces are blue, green and red, as the official weights know them.
 
     Args:
         generator: a `Wav2Lip`.
@@ -267,7 +268,7 @@ class Wav2LipModel(Model):
         self.syncnet_wt, self.expert_loss = state["syncnet_wt"], state["expert_loss"]
 
     def eval_step(self, batch: Batch) -> dict[str, paddle.Tensor]:
-        """Return faces [N * T, 3, H, W] in [-1, 1]: generated `fake`, true `real`, and `source`.
+        """Return RGB faces [N * T, 3, H, W] in [-1, 1]: generated `fake`, true `real`, `source`.
 
         And the cosines [N] of the expert's embeddings: `sync_fake`, of generated faces and their
         sound, and `sync_real`, of true ones.
@@ -281,7 +282,7 @@ class Wav2LipModel(Model):
             }
         pictures = {"fake": faces, "real": batch["y"], "source": batch["x"][:, 3:]}
         found = {
-            name: clip.transpose([0, 2, 1, 3, 4]).flatten(0, 1) * 2 - 1
+            name: clip.flip(1).transpose([0, 2, 1, 3, 4]).flatten(0, 1) * 2 - 1
             for name, clip in pictures.items()
         }
         return found | cosines

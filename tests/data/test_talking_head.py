@@ -41,7 +41,9 @@ def test_the_sound_is_that_of_the_frames():
         start
         for start in range(20 - 5)
         if np.array_equal(clip.speech.opening[start : start + 5], sample["opening"])
-        and np.array_equal(clip.draw(start).transpose(2, 0, 1) / np.float32(255), sample["y"][:, 0])
+        and np.array_equal(
+            clip.draw(start)[..., ::-1].transpose(2, 0, 1) / np.float32(255), sample["y"][:, 0]
+        )
     ]
     (start,) = starts
     column = column_of(start, 25)
