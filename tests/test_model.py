@@ -122,6 +122,19 @@ class TestUpdate:
         assert weights(model)["netD"] == pytest.approx(2.0)
 
 
+class TestUpdateOfSeveral:
+    def test_one_gradient_moves_all(self, model):
+        model.update(["optimizer_G", "optimizer_D"], model.loss, X)
+        # d/dg = 3 * 5, d/dd = 2 * 5: both from the weights before the step.
+        assert weights(model) == pytest.approx({"netG": 2 - 0.1 * 15, "netD": 3 - 0.1 * 10})
+
+    def test_each_asks_for_the_mean_over_processes(self, model):
+        asked = []
+        model.reduce_gradients = lambda parameters: asked.append(len(parameters))
+        model.update(["optimizer_G", "optimizer_D"], model.loss, X)
+        assert asked == [1, 1]
+
+
 class TestPrecision:
     class Scaler:
         """Doubles the loss, and halves what arrives; writes down what it is asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import pytest
@@ -12,7 +13,14 @@ import pytest
 from ppzoo import registry
 from ppzoo.config import Component
 from ppzoo.errors import ConfigError, UnknownNameError
-from ppzoo.registry import Registry, build, component_registries, suggest
+from ppzoo.registry import (
+    Registry,
+    Supplied,
+    build,
+    component_registries,
+    suggest,
+    supplied_names,
+)
 
 WHEELS = Registry("wheel")
 CARS = Registry("car")
@@ -143,6 +151,22 @@ class TestBuild:
     def test_unknown_arguments_are_refused(self):
         with pytest.raises(TypeError, match="colour"):
             build(WHEELS, {"name": "Wheel", "colour": "red"})
+
+
+class TestSupplied:
+    @staticmethod
+    def owner(wheel: Annotated[Callable[..., Wheel], WHEELS, Supplied("radius")]) -> Wheel:
+        return wheel(radius=3.0)
+
+    def test_the_owner_builds_with_its_own_arguments(self):
+        cars = Registry("car")
+        cars.register(self.owner, "owner")
+        assert build(cars, component("owner", wheel=component("Wheel"))).radius == 3.0
+        assert build(cars, {"name": "owner", "wheel": {"name": "Wheel", "radius": 1}}).radius == 3.0
+
+    def test_an_annotation_tells_the_names(self):
+        assert supplied_names(Annotated[int, WHEELS, Supplied("a", "b")]) == ("a", "b")
+        assert supplied_names(Annotated[int, WHEELS]) == ()
 
 
 class TestComponentRegistries:

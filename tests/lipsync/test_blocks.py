@@ -31,4 +31,4 @@ def test_a_plain_block_leaks():
     block = PlainBlock(1, 1, 1)
     block.conv_block[0].weight.set_value(-paddle.ones([1, 1, 1, 1]))
     block.conv_block[0].bias.set_value(paddle.zeros([1]))
-    assert abs(float(block(paddle.ones([1, 1, 1, 1]))) + 0.01) < 1e-6
+    assert abs(block(paddle.ones([1, 1, 1, 1])).item() + 0.01) < 1e-6
