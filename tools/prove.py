@@ -2,8 +2,9 @@
 """Show that a family learns: python tools/prove.py dcgan
 
 Trains the family's demo config from its seed, measures it on held-out data beside a trivial
-baseline, writes docs/models/NAME.json and NAME.png, and puts both into docs/models/NAME.md. A proof
-holds if every figure is inside its margin, which stands below; it ends with exit code 1 if not.
+baseline, writes docs/models/NAME.json, NAME.png and for some NAME.gif, and puts the figures into
+docs/models/NAME.md. A proof holds if every figure is inside its margin, which stands below; it ends
+with exit code 1 if not.
 `--untrained` skips the training: every proof must fail then, or it proves nothing.
 """
 
@@ -32,6 +33,7 @@ from ppzoo.config import load_config  # noqa: E402
 from ppzoo.errors import UserError  # noqa: E402
 from ppzoo.media.bicubic import resize_bicubic  # noqa: E402
 from ppzoo.media.image import image_grid, to_uint8_images, write_image  # noqa: E402
+from tools.animations import write_gif  # noqa: E402
 from tools.before_after import comparison  # noqa: E402
 
 Baseline = Literal["untrained", "identity", "bicubic", "first stage"]
@@ -88,6 +90,8 @@ class Proof:
         baseline: what is to be beaten: the networks before training, the input as it is, its
             bicubic enlargement, or the networks of the proof `after`.
         after: the proof whose networks this training starts from, None for none.
+        film: given the trained and the untrained trainer, returns what docs/models/NAME.gif shows,
+            uint8 RGB [T, H, W, 3], and its frames per second.
     """
 
     config: str
@@ -95,6 +99,7 @@ class Proof:
     margins: tuple[Margin, ...]
     baseline: Baseline = "untrained"
     after: str | None = None
+    film: Callable[[Any, Any], tuple[np.ndarray, float]] | None = None
 
 
 # The baseline is the same generator before training. `digits_sure` is the share of samples that a
@@ -253,6 +258,9 @@ def prove(name: str, untrained: bool, overrides: list[str], run_dir: Path) -> tu
     if not untrained:
         picture = _draw(trainer, beginner, proof.baseline)
         write_image(ROOT / "docs" / "models" / f"{name}.png", picture)
+        if proof.film is not None:
+            with trainer.averaged_weights():
+                write_gif(ROOT / "docs" / "models" / f"{name}.gif", *proof.film(trainer, beginner))
     return holds, row
 
 
