@@ -202,12 +202,14 @@ class FirstOrderModel(Model):
         """Return pictures [N * T, C, H, W] in [-1, 1], and keypoints.
 
         `fake`, all frames of the videos remade from their first; `real`, the frames; `source`, the
-        first frame, as often as there are frames; `deformed`, the source moved; `kp_driving` and
-        `kp_source`, the places of keypoints [N * T, K, 2].
+        first frame, as often as there are frames; `deformed`, the source moved; `kp_driving`,
+        `kp_source` and `kp_fake`, the places of keypoints [N * T, K, 2], of which the last take
+        another pass of the detector: `AKD` compares them.
         """
         source, driving = _frames_of(batch)
         with self.evaluating():
             made = self.animator(source, driving)
+            kp_fake = self.nets.kp_detector(made["prediction"])["value"]
         pictures = {
             "fake": made["prediction"],
             "real": driving,
@@ -215,7 +217,8 @@ class FirstOrderModel(Model):
             "deformed": made.get("deformed", source),
         }
         found = {name: picture * 2 - 1 for name, picture in pictures.items()}
-        return found | {key: made[key]["value"] for key in ("kp_driving", "kp_source")}
+        keypoints = {key: made[key]["value"] for key in ("kp_driving", "kp_source")}
+        return found | keypoints | {"kp_fake": kp_fake}
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return source, driving frame, what was made of both, and the source moved."""

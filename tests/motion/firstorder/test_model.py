@@ -77,6 +77,10 @@ def test_a_video_is_remade_from_its_first_frame():
     assert np.allclose(outputs["real"][5].numpy(), video[1, :, 1].numpy() * 2 - 1)
     assert np.allclose(outputs["source"][5].numpy(), video[1, :, 0].numpy() * 2 - 1)
     assert outputs["kp_driving"].shape == [8, 3, 2]
+    made.nets["kp_detector"].eval()
+    again = made.nets.kp_detector((outputs["fake"] + 1) / 2)["value"]
+    assert np.allclose(outputs["kp_fake"].numpy(), again.numpy(), atol=1e-4)
+    assert not np.allclose(outputs["kp_fake"].numpy(), outputs["kp_driving"].numpy(), atol=1e-4)
 
 
 def test_unknown_losses_are_refused():
