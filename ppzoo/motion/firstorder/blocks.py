@@ -184,8 +184,8 @@ class Decoder(nn.Layer):
     def forward(self, maps: Sequence[paddle.Tensor]) -> paddle.Tensor:
         """Return a map of the size of the first of the encoder's maps."""
         *skips, out = maps
-        for block, skip in zip(self.up_blocks, reversed(skips), strict=True):
-            out = paddle.concat([block(out), skip], axis=1)
+        for block in self.up_blocks:
+            out = paddle.concat([block(out), skips.pop()], axis=1)
         return out
 
 
