@@ -8,6 +8,7 @@ second. Numbers equal those of PaddleGAN with librosa 0.8.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,6 +24,8 @@ _LOWEST, _HIGHEST = 55.0, 7600.0
 _PREEMPHASIS = 0.97
 _REFERENCE_DB, _FLOOR_DB = 20.0, -100.0
 _LIMIT = 4.0
+SILENCE = -_LIMIT
+_PIECE = 2**16  # samples that are transformed at once, some 4 s
 
 
 def melspectrogram(wav: np.ndarray) -> np.ndarray:
@@ -35,6 +38,43 @@ def melspectrogram(wav: np.ndarray) -> np.ndarray:
         DataError: fewer than 401 samples, or more than one channel.
     """
     return _scaled(_mel_bands() @ _magnitudes(wav))
+
+
+def mel_pieces(chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the mel spectrogram of a sound of any length piece by piece, float32 [80, c].
+
+    Together they are what `melspectrogram` makes of the whole sound, within rounding.
+
+    Args:
+        chunks: the sound in pieces [t] of any length, 16 kHz, in [-1, 1].
+
+    Raises:
+        DataError: fewer than 401 samples.
+    """
+    half = _FFT // 2
+    waiting: list[np.ndarray] = []
+    held, before, count = np.zeros(0), 0.0, 0
+    for chunk in chunks:
+        if not len(chunk):
+            continue
+        wav = np.asarray(chunk, np.float64)
+        waiting.append(wav - _PREEMPHASIS * np.append(before, wav[:-1]))
+        before = wav[-1]
+        is_first, count = count <= half, count + len(wav)
+        if count <= half or (not is_first and sum(map(len, waiting)) < _PIECE):
+            continue
+        held = np.concatenate([held, *waiting])
+        waiting.clear()
+        if is_first:
+            held = np.concatenate([held[half:0:-1], held])
+        made = 1 + (len(held) - _FFT) // _HOP
+        yield _scaled(_mel_bands() @ _transformed(held))
+        # More than half a window, which the end is mirrored from.
+        held = held[made * _HOP :]
+    if count <= half:
+        raise DataError(_too_short([count]))
+    held = np.concatenate([held, *waiting])
+    yield _scaled(_mel_bands() @ _transformed(np.append(held, held[-2 : -half - 2 : -1])))
 
 
 def linearspectrogram(wav: np.ndarray) -> np.ndarray:
@@ -85,15 +125,23 @@ def _magnitudes(wav: np.ndarray) -> np.ndarray:
     """Return the magnitudes of the short-time Fourier transform, float64 [401, 1 + T // 200]."""
     wav = np.asarray(wav, np.float64)
     if wav.ndim != 1 or len(wav) <= _FFT // 2:
-        raise DataError(
-            f"a spectrogram needs one channel of {_FFT // 2 + 1} samples or more at "
-            f"{SAMPLE_RATE} Hz, got {list(wav.shape)}"
-        )
+        raise DataError(_too_short(wav.shape))
     emphasised = np.append(wav[:1], wav[1:] - _PREEMPHASIS * wav[:-1])
-    padded = np.pad(emphasised, _FFT // 2, mode="reflect")
+    return _transformed(np.pad(emphasised, _FFT // 2, mode="reflect"))
+
+
+def _transformed(padded: np.ndarray) -> np.ndarray:
+    """Return the magnitudes of all whole windows, float64 [401, 1 + (T - 800) // 200]."""
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)  # periodic Hann
     return np.abs(np.fft.rfft(frames * window, axis=1)).T
+
+
+def _too_short(shape: Sequence[int]) -> str:
+    return (
+        f"a spectrogram needs one channel of {_FFT // 2 + 1} samples or more at "
+        f"{SAMPLE_RATE} Hz, got {list(shape)}"
+    )
 
 
 def _scaled(magnitudes: np.ndarray) -> np.ndarray:

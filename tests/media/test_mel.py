@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 
 from ppzoo.errors import DataError
-from ppzoo.media.mel import column_of, linearspectrogram, melspectrogram, windows_of
+from ppzoo.media.mel import (
+    column_of,
+    linearspectrogram,
+    mel_pieces,
+    melspectrogram,
+    windows_of,
+)
 
 
 def tone(hertz, seconds=1.0):
@@ -46,3 +52,23 @@ def test_windows_begin_with_their_frames():
     assert windows[0, 0].tolist() == list(range(3, 19))
     assert windows[1, 0, -1] == 99
     assert windows[2, 0, :3].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("size", [401, 402, 799, 800, 1001, 16000, 200_123])
+@pytest.mark.parametrize("chunk", [1, 7, 1024, 70_001])
+def test_pieces_are_parts_of_the_whole(size, chunk):
+    size = min(size, 2001 * chunk)  # a sample at a time takes its time
+    wav = 0.3 * np.random.default_rng(size).standard_normal(size).clip(-3, 3).astype(np.float32)
+    pieces = list(mel_pieces(wav[i : i + chunk] for i in range(0, size, chunk)))
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), melspectrogram(wav), atol=1e-6)
+
+
+def test_pieces_are_small():
+    widths = [piece.shape[1] for piece in mel_pieces(np.zeros(1000) for _ in range(1000))]
+    assert max(widths) < 400
+    assert sum(widths) == 1 + 1_000_000 // 200
+
+
+def test_what_is_too_short_in_pieces_is_refused():
+    with pytest.raises(DataError, match="401 samples or more"):
+        list(mel_pieces([np.zeros(200), np.zeros(0), np.zeros(200)]))
