@@ -23,6 +23,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from ppzoo.data.folder import IMAGE_SUFFIXES
 from ppzoo.errors import UserError
 from ppzoo.media.image import write_image
 from ppzoo.media.video import VideoReader, VideoWriter
@@ -246,6 +247,20 @@ def check_target(source: Source, target: Source) -> Path:
     if os.path.realpath(source) == os.path.realpath(path):
         raise UserError(f"the result would replace the film {path} itself: choose another --output")
     return path
+
+
+def is_picture(path: Source) -> bool:
+    """Tell by its content whether a file is a single picture; an animated GIF is a film.
+
+    What is neither is taken by its name, so that who reads it then can say what is wrong with it.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.format != "GIF" or not getattr(image, "is_animated", False)
+    except Exception:  # missing, damaged, too large or no picture, which reading it tells
+        return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def stem_of(path: Source) -> str:

@@ -20,12 +20,12 @@ from ppzoo.apps.films import (
     Source,
     Step,
     check_target,
+    is_picture,
     restore_film,
     say,
     target_of,
 )
 from ppzoo.apps.inference import BACKENDS
-from ppzoo.data.folder import IMAGE_SUFFIXES
 from ppzoo.errors import UserError
 from ppzoo.media.picture import FORMATS
 from ppzoo.media.video import probe
@@ -170,7 +170,7 @@ def restore(
         DataError: the source is missing, or neither film nor picture.
         UserError: a step needs a film and this is a picture, or the result cannot be written.
     """
-    if not _is_picture(source):
+    if not is_picture(source):
         chain = [
             step if isinstance(step, Step) else EachFrame(step.name, step.scale, step.upscale)
             for step in steps
@@ -203,7 +203,7 @@ def check_takes_pictures(source: Source, names: Sequence[str]) -> None:
         UserError: it is a picture, and a step needs the frames of a film.
     """
     films_only = [name for name in names if not STEPS[name][2]]
-    if films_only and _is_picture(source):
+    if films_only and is_picture(source):
         others = ", ".join(name for name, (*_, takes) in STEPS.items() if takes)
         raise UserError(
             f"{source} is a picture, and {films_only[0]} needs a film, of which it sees several "
@@ -257,11 +257,11 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     weights = files_of_steps("--weights", args.weights, names)
     configs = files_of_steps("--config", args.config, names)
     source = Path(args.input).expanduser()
-    is_picture = _is_picture(source)
+    is_still = is_picture(source)
     check_takes_pictures(source, names)
-    target = target_of(source, args.output, "restored", ".png" if is_picture else SUFFIXES[0])
+    target = target_of(source, args.output, "restored", ".png" if is_still else SUFFIXES[0])
     # Before weights are read, or even downloaded.
-    if is_picture:
+    if is_still:
         _picture_target(source, target)
     else:
         check_target(source, target)
@@ -300,14 +300,3 @@ def _picture_target(source: Source, target: Source) -> Path:
     if os.path.realpath(source) == os.path.realpath(path):
         raise UserError(f"the result would replace the picture {path}: choose another --output")
     return path
-
-
-def _is_picture(path: Source) -> bool:
-    """Tell whether a file is a single picture; what is neither is left to the films to complain."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.format != "GIF" or not getattr(image, "is_animated", False)
-    except Exception:  # missing, damaged, too large or no picture, which reading it tells
-        return Path(path).suffix.lower() in IMAGE_SUFFIXES
