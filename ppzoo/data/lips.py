@@ -14,7 +14,14 @@ from ppzoo.data.folder import FileDataset, OnError
 from ppzoo.data.transforms import resize
 from ppzoo.errors import ConfigError, DataError
 from ppzoo.media.image import read_image
-from ppzoo.media.mel import SAMPLE_RATE, WINDOW, column_of, melspectrogram, windows_of
+from ppzoo.media.mel import (
+    SAMPLE_RATE,
+    WINDOW,
+    column_of,
+    melspectrogram,
+    windows_around,
+    windows_of,
+)
 from ppzoo.registry import DATASETS
 
 FPS = 25
@@ -31,6 +38,7 @@ class Wav2LipDataset(FileDataset):
     A sample has `y`, five frames, float32 [3, 5, S, S] in [0, 1]; `x` [6, 5, S, S], the same with
     the lower half black, and five frames of another moment; `indiv_mels` [5, 1, 80, 16] and `mel`
     [1, 80, 16], their sound. Channels are blue, green and red, as the official weights know them.
+    `reach` adds `mels_around`, `has_sound` and `clip`; see `TalkingHeadDataset`.
 
     Args:
         dataroot: folder of the folders.
@@ -39,9 +47,12 @@ class Wav2LipDataset(FileDataset):
         split: name of the list, such as `train` or `val`.
         img_size: side S of the faces, in pixels; Wav2Lip's networks take 96.
         on_error: see `FileDataset`.
+        reach: frames before and after a sample whose sounds are given too, for the metric `LSE`,
+            which wants 15.
+        windows: samples of each folder in an epoch.
 
     Raises:
-        ConfigError: a size that is not positive.
+        ConfigError: a number out of range.
         DataError: no list, or a folder of it is missing; on access, a folder with too few frames
             or without a sound that is long enough.
     """
@@ -55,11 +66,19 @@ class Wav2LipDataset(FileDataset):
         split: str = "train",
         img_size: int = 96,
         on_error: OnError = "raise",
+        reach: int = 0,
+        windows: int = 1,
     ) -> None:
-        if not isinstance(img_size, int) or img_size < 2:
-            raise ConfigError(f"Wav2LipDataset: 'img_size' must be 2 or more, got {img_size!r}")
-        super().__init__(_listed(Path(dataroot), Path(filelists_path), split), on_error)
-        self.img_size = img_size
+        for key, value, least in (
+            ("img_size", img_size, 2),
+            ("reach", reach, 0),
+            ("windows", windows, 1),
+        ):
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"Wav2LipDataset: {key!r} must be {least} or more, got {value!r}")
+        folders = _listed(Path(dataroot), Path(filelists_path), split)
+        super().__init__(folders * windows, on_error)
+        self.img_size, self.reach, self.folders = img_size, reach, len(folders)
 
     def load(self, index: int) -> dict[str, Any]:
         """Return five frames of the video at `index` from a random moment on."""
@@ -76,11 +95,20 @@ class Wav2LipDataset(FileDataset):
         hidden[:, :, self.img_size // 2 :] = 0.0
         each = [column_of(frame - 1, FPS) for frame in range(start, start + FRAMES)]
         mels = windows_of(mel, np.array([*each, column_of(start, FPS)]))
-        return {
+        sample = {
             "x": np.concatenate([hidden, reference]),
             "indiv_mels": mels[:FRAMES, np.newaxis],
             "mel": mels[FRAMES:],
             "y": y,
+        }
+        if not self.reach:
+            return sample
+        around, has_sound = windows_around(mel, start, self.reach, FPS)
+        clip = index % self.folders
+        return sample | {
+            "mels_around": around[:, np.newaxis],
+            "has_sound": has_sound,
+            "clip": clip,
         }
 
     def _window(self, folder: Path, start: int) -> np.ndarray:

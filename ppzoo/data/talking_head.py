@@ -19,7 +19,7 @@ import paddle
 from ppzoo.data.speech import Speech, speak
 from ppzoo.data.sprites import circle, colour_near, fill_polygon, unit_range
 from ppzoo.errors import ConfigError
-from ppzoo.media.mel import column_of, melspectrogram, windows_of
+from ppzoo.media.mel import column_of, melspectrogram, windows_around, windows_of
 from ppzoo.registry import DATASETS
 
 SIZE = 96
@@ -187,7 +187,9 @@ class TalkingHeadDataset(paddle.io.Dataset):
     [3, 5, 96, 96] in [0, 1]; `x` [6, 5, 96, 96], the same with the lower half black, and five
     frames of another moment; `indiv_mels` [5, 1, 80, 16] and `mel` [1, 80, 16], their sound; and
     `opening` and `other_opening` [5], how far the mouths of both are open. Channels are blue, green
-    and red, as the official weights know them.
+    and red, as the official weights know them. For the metric `LSE`, `reach` adds `mels_around`
+    [2 reach + 1, 1, 80, 16], sounds so many frames earlier to later, `has_sound` [2 reach + 1],
+    which of them the clip really has, and `clip`, its number.
 
     With the task `motion` it is one of First Order Motion's: `source` and `driving`, two frames
     [3, size, size], with `pose_source` and `pose_driving` [6], the head's pose and the mouth's
@@ -203,6 +205,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
         clips: how many clips the training has, and the test of `lipsync`.
         frames: of a clip, 15 to 500; 25 a second.
         size: side of the pictures in pixels, 32 to 512; Wav2Lip's networks take 96.
+        reach: with `lipsync`, see above; `LSE` wants 15, and 0 adds nothing.
 
     Raises:
         ConfigError: an argument out of range.
@@ -218,6 +221,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
         clips: int = 256,
         frames: int = 50,
         size: int = SIZE,
+        reach: int = 0,
     ) -> None:
         super().__init__()
         for key, text, known in (
@@ -234,13 +238,14 @@ class TalkingHeadDataset(paddle.io.Dataset):
             ("clips", clips, 1, _FIRST_TEST_CLIP),
             ("frames", frames, 3 * FRAMES, 500),
             ("size", size, 32, 512),
+            ("reach", reach, 0, 100),
         ):
             if not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(
                     f"TalkingHeadDataset: {key!r} must be from {low} to {high}, got {value!r}"
                 )
         self.mode, self.task, self.samples = mode, task, samples
-        self.clips, self.frames, self.size = clips, frames, size
+        self.clips, self.frames, self.size, self.reach = clips, frames, size, reach
 
     def clip(self, index: int) -> Clip:
         """Return the clip of the sample at `index`."""
@@ -267,9 +272,11 @@ class TalkingHeadDataset(paddle.io.Dataset):
     def _sample(self, index: int) -> dict[str, Any]:
         clip = self.clip(index)
         random = np.random.RandomState((index, self.mode == "test", 619))
-        return self._lips(clip, random) if self.task == "lipsync" else self._motion(clip, random)
+        if self.task == "motion":
+            return self._motion(clip, random)
+        return self._lips(clip, random, index % self.clips)
 
-    def _lips(self, clip: Clip, random: np.random.RandomState) -> dict[str, Any]:
+    def _lips(self, clip: Clip, random: np.random.RandomState, number: int) -> dict[str, Any]:
         # The sound of a frame begins one frame before it, and the last window ends with the clip.
         last = self.frames - FRAMES - 1
         start = random.randint(1, last + 1)
@@ -281,7 +288,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
         each = [column_of(frame - 1, FPS) for frame in range(start, start + FRAMES)]
         mels = windows_of(clip.mel, np.array([*each, column_of(start, FPS)]))
         opening = clip.speech.opening
-        return {
+        sample = {
             "x": np.concatenate([hidden, reference]),
             "indiv_mels": mels[:FRAMES, np.newaxis],
             "mel": mels[FRAMES:],
@@ -289,6 +296,11 @@ class TalkingHeadDataset(paddle.io.Dataset):
             "opening": opening[start : start + FRAMES],
             "other_opening": opening[other : other + FRAMES],
         }
+        if not self.reach:
+            return sample
+        around, has_sound = windows_around(clip.mel, start, self.reach, FPS)
+        heard = {"mels_around": around[:, np.newaxis], "has_sound": has_sound, "clip": number}
+        return sample | heard
 
     def _motion(self, clip: Clip, random: np.random.RandomState) -> dict[str, Any]:
         poses = np.column_stack([clip.poses, clip.speech.opening])

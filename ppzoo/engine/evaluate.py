@@ -89,7 +89,7 @@ class Evaluator:
     ) -> None:
         names = _names(batch)
         for label, images in outputs.items():
-            if images.ndim != 4:
+            if images.ndim != 4 or images.shape[1] not in (1, 3):  # neither are lists of mouths
                 continue
             for i, picture in enumerate(to_uint8_images(images, self.min_max)):
                 stem = names[i] if names else f"{step:04d}_{i:04d}"

@@ -16,6 +16,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppzoo.errors import DataError
+from ppzoo.lipsync.around import sync_outputs
 from ppzoo.lipsync.blocks import audio_encoder, stack
 from ppzoo.lipsync.losses import FRAMES, cosine_loss, mouths_of
 from ppzoo.model import Batch, Discriminator, Logs, Model
@@ -98,11 +99,15 @@ class SyncNetModel(Model):
         return loss, {"sync_loss": loss, "accuracy": accuracy}
 
     def eval_step(self, batch: Batch) -> dict[str, paddle.Tensor]:
-        """Return the `cosine` of each pair [2 N] and its `in_sync`, 1 or 0 [2 N]."""
+        """Return the `cosine` of each pair [2 N] and its `in_sync`, 1 or 0 [2 N].
+
+        And what `sync_outputs` returns.
+        """
         mel, faces, target = _pairs_of(batch)
         with self.evaluating():
             cosine = F.cosine_similarity(*self.nets.syncnet(mel, faces))
-        return {"cosine": cosine, "in_sync": target[:, 0]}
+            around = sync_outputs(self.nets.syncnet, batch, {"real": batch["y"]})
+        return {"cosine": cosine, "in_sync": target[:, 0]} | around
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return the middle frames of what is in sync and of the other moment."""

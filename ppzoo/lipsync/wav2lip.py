@@ -24,6 +24,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from ppzoo.errors import DataError
+from ppzoo.lipsync.around import sync_outputs
 from ppzoo.lipsync.blocks import ConvBlock, PlainBlock, TransposedBlock, audio_encoder, stack
 from ppzoo.lipsync.losses import cosine_loss, mouths_of
 from ppzoo.model import Batch, Discriminator, Generator, Logs, Model
@@ -271,7 +272,7 @@ class Wav2LipModel(Model):
         """Return RGB faces [N * T, 3, H, W] in [-1, 1]: generated `fake`, true `real`, `source`.
 
         And the cosines [N] of the expert's embeddings: `sync_fake`, of generated faces and their
-        sound, and `sync_real`, of true ones.
+        sound, and `sync_real`, of true ones. And what `sync_outputs` returns.
         """
         batch = _checked(batch)
         with self.evaluating():
@@ -280,12 +281,14 @@ class Wav2LipModel(Model):
                 name: F.cosine_similarity(*self.nets[self.EXPERT](batch["mel"], mouths_of(shown)))
                 for name, shown in (("sync_fake", faces), ("sync_real", batch["y"]))
             }
+            kinds = {"fake": faces, "real": batch["y"]}
+            around = sync_outputs(self.nets[self.EXPERT], batch, kinds)
         pictures = {"fake": faces, "real": batch["y"], "source": batch["x"][:, 3:]}
         found = {
             name: clip.flip(1).transpose([0, 2, 1, 3, 4]).flatten(0, 1) * 2 - 1
             for name, clip in pictures.items()
         }
-        return found | cosines
+        return found | cosines | around
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return middle frames: what the generator gets, what it draws, and the truth."""

@@ -96,6 +96,27 @@ def windows_of(mel: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return mel[:, np.clip(columns, 0, mel.shape[1] - 1)].transpose(1, 0, 2)
 
 
+def windows_around(
+    mel: np.ndarray, frame: int, reach: int, fps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sounds of a video's frames from `frame - reach` to `frame + reach`.
+
+    Args:
+        mel: spectrogram [80, C].
+        frame: the first of those that the sound in the middle belongs to.
+        reach: how many frames before and after it.
+        fps: frames a second.
+
+    Returns:
+        windows [2 reach + 1, 80, 16], continued as in `windows_of`, and whether the spectrogram has
+        all of each, bool [2 reach + 1].
+    """
+    frames = np.arange(frame - reach, frame + reach + 1)
+    starts = np.array([column_of(int(number), fps) for number in frames])
+    is_known = (frames >= 0) & (starts + WINDOW <= mel.shape[1])
+    return windows_of(mel, starts), is_known
+
+
 def audio_config() -> dict[str, float | bool]:
     """Return the numbers above under PaddleGAN's names."""
     return {

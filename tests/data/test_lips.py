@@ -4,9 +4,9 @@ import pytest
 from scipy.io import wavfile
 
 from ppzoo.data.lips import Wav2LipDataset, sound_of
-from ppzoo.errors import DataError
+from ppzoo.errors import ConfigError, DataError
 from ppzoo.media.image import write_image
-from ppzoo.media.mel import melspectrogram
+from ppzoo.media.mel import column_of, melspectrogram
 
 
 def make(root, name="clip", frames=20, seconds=0.8, rate=16000, side=32):
@@ -43,6 +43,48 @@ def test_a_sample_is_one_of_wav2lips(tmp_path):
     assert (sample["x"][:3, :, 8:] == 0).all()
     other = np.rint(sample["x"][5, 0, 0, 0] * 255 / 10)
     assert abs(other - reds[0]) >= 5
+
+
+def test_sounds_around_are_those_of_other_frames(tmp_path):
+    folder = make(tmp_path, frames=25, seconds=1.0)
+    rate, sweep = 16000, np.linspace(0, 1, 16000)
+    wavfile.write(folder / "audio.wav", rate, np.int16(3000 * np.sin(900 * sweep**2)))
+    data = dataset(tmp_path, reach=15, windows=3)
+    assert len(data) == 3
+    mel = sound_of(folder / "audio.wav")
+    seen = set()
+    for index in (0, 1, 2, 0, 1, 2):
+        sample = data[index]
+        start = int(np.rint(sample["y"][2, 0, 0, 0] * 25.5))
+        seen.add(start)
+        assert sample["clip"] == 0
+        assert sample["mels_around"].shape == (31, 1, 80, 16)
+        assert np.array_equal(sample["mels_around"][15], sample["mel"])
+        for place in range(31):
+            frame = start + place - 15
+            column = column_of(frame, 25)
+            inside = frame >= 0 and column + 16 <= mel.shape[1]
+            assert sample["has_sound"][place] == inside
+            if inside:
+                there = mel[:, column : column + 16]
+                assert np.array_equal(sample["mels_around"][place, 0], there)
+    assert len(seen) > 1
+
+
+def test_each_folder_is_a_clip(tmp_path):
+    for name in ("a", "b"):
+        make(tmp_path, name)
+    (tmp_path / "train.txt").write_text("a\nb\n", encoding="utf-8")
+    data = dataset(tmp_path, reach=2, windows=2)
+    assert [data[index]["clip"] for index in range(4)] == [0, 1, 0, 1]
+    assert [data.source(index).split("/")[-1] for index in range(4)] == ["a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize("options", [{"reach": -1}, {"windows": 0}, {"reach": "far"}])
+def test_numbers_are_checked(tmp_path, options):
+    make(tmp_path)
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        dataset(tmp_path, **options)
 
 
 def test_sounds_of_other_rates_are_resampled(tmp_path):

@@ -52,6 +52,26 @@ def test_the_sound_is_that_of_the_frames():
     assert np.array_equal(sample["indiv_mels"][2, 0], clip.mel[:, column : column + 16])
 
 
+def test_sounds_around_are_those_of_other_frames():
+    data = TalkingHeadDataset("test", **OPTIONS, reach=4)
+    sample, plain = data[4], TalkingHeadDataset("test", **OPTIONS)[4]
+    assert all(np.array_equal(sample[key], value) for key, value in plain.items())
+    assert sample["clip"] == 1
+    assert sample["mels_around"].shape == (9, 1, 80, 16)
+    assert np.array_equal(sample["mels_around"][4], sample["mel"])
+    mel = data.clip(4).mel
+    column = next(c for c in range(64) if np.array_equal(mel[:, c : c + 16], sample["mel"][0]))
+    (start,) = [frame for frame in range(20) if column_of(frame, 25) == column]
+    frames = np.arange(start - 4, start + 5)
+    ends = [column_of(frame, 25) + 16 for frame in frames]
+    known = (frames >= 0) & (np.array(ends) <= mel.shape[1])
+    assert np.array_equal(sample["has_sound"], known)
+    assert 4 < known.sum() < 9
+    for place in np.flatnonzero(known):
+        there = mel[:, ends[place] - 16 : ends[place]]
+        assert np.array_equal(sample["mels_around"][place, 0], there)
+
+
 def test_the_opening_of_a_mouth_can_be_measured():
     for number in (0, 1, 2):
         clip = make_clip(number, 50)
@@ -69,7 +89,7 @@ def test_the_task_motion_has_poses():
 
 
 @pytest.mark.parametrize(
-    "options", [{"mode": "val"}, {"task": "sing"}, {"frames": 10}, {"size": 8}]
+    "options", [{"mode": "val"}, {"task": "sing"}, {"frames": 10}, {"size": 8}, {"reach": -1}]
 )
 def test_arguments_are_checked(options):
     with pytest.raises(ConfigError, match="TalkingHeadDataset"):

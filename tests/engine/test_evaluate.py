@@ -11,7 +11,11 @@ from ppzoo.engine.evaluate import Evaluator
 from tests.data.videos import preprocess, write_clips
 
 MODEL = SimpleNamespace(
-    eval_step=lambda batch: {"middle": batch["lq"][:, 1], "frames": batch["lq"]}
+    eval_step=lambda batch: {
+        "middle": batch["lq"][:, 1],
+        "frames": batch["lq"],
+        "stacked": batch["lq"].flatten(1, 2),  # more channels than a picture has
+    }
 )
 
 

@@ -24,9 +24,9 @@ def ready(made, rate=1e-3):
     return made
 
 
-def batch(n=2):
+def batch(n=2, **options):
     """Return samples of talking heads as tensors."""
-    arrays = TalkingHeadDataset("train", clips=4, frames=20).get_batch(range(n))
+    arrays = TalkingHeadDataset("train", clips=4, frames=20, **options).get_batch(range(n))
     return {key: paddle.to_tensor(value) for key, value in arrays.items()}
 
 

@@ -34,6 +34,14 @@ def test_half_of_the_pairs_are_in_sync():
     assert outputs["cosine"].shape == [6]
 
 
+def test_sounds_around_are_compared_with_true_lips():
+    made = model("syncnet")
+    outputs = made.eval_step(batch(2, reach=3))
+    expected = np.sqrt(2 - 2 * outputs["cosine"][:2].numpy())
+    assert np.allclose(outputs["distances_real"][:, 3].numpy(), expected, atol=1e-3)
+    assert "distances_fake" not in outputs
+
+
 def test_other_data_are_refused():
     with pytest.raises(DataError, match="gives no x, mel, y"):
         ready(model("syncnet")).train_step({})

@@ -105,6 +105,27 @@ def test_looking_tells_faces_and_cosines():
     assert made.visuals(batch(3))["made"].shape == [3, 3, 96, 96]
 
 
+def test_sounds_around_are_compared_with_both_kinds_of_lips():
+    made = model("wav2lip")
+    assert not set(made.eval_step(batch(2))) & {"mels_around", "mouths_fake", "distances_fake"}
+    outputs = made.eval_step(batch(2, reach=3))
+    expert = made.nets.netD
+    expert.eval()
+    for kind, cosines in (("fake", "sync_fake"), ("real", "sync_real")):
+        assert outputs[f"mouths_{kind}"].shape == [2, 15, 48, 96]
+        distances = outputs[f"distances_{kind}"].numpy()
+        assert distances.shape == (2, 7)
+        # Of embeddings of length 1, and no offset is in the middle.
+        expected = np.sqrt(2 - 2 * outputs[cosines].numpy())
+        assert np.allclose(distances[:, 3], expected, atol=1e-3)
+        sounds, lips = expert(outputs["mels_around"][1], outputs[f"mouths_{kind}"][1:])
+        apart = np.linalg.norm(sounds.numpy() - lips.numpy(), axis=1)
+        assert np.allclose(distances[1], apart, atol=1e-5)
+    first = outputs["fake"][0].numpy()  # of five frames, RGB in [-1, 1]
+    lower = (first[::-1, 48:] + 1) / 2
+    assert np.allclose(outputs["mouths_fake"][0, :3].numpy(), lower, atol=1e-5)
+
+
 def test_the_discriminator_sees_lower_halves_only():
     net = model("wav2lip_hq").nets.netDH
     faces = paddle.rand([2, 3, 5, 96, 96])
