@@ -37,6 +37,10 @@ _KEEP_BLOCKS_BELOW = 1 << 30  # bytes
 _OLD_GLIBC_LIMIT = 32 << 20  # bytes; more is refused before glibc 2.35
 _HEAP_STEP = 64 << 20  # bytes
 
+# How Paddle, Paddle Inference, ONNX Runtime and C++ itself say that there is no memory left, where
+# they do not raise a MemoryError.
+_NO_MEMORY = ("resourceexhausted", "out of memory", "bad_alloc", "failed to allocate", "bad alloc")
+
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeReport:
@@ -132,6 +136,14 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     paddle.seed(seed)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception says that there is not enough memory, on the CPU or a GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return any(phrase in text for phrase in _NO_MEMORY)
 
 
 def threads() -> int:

@@ -275,3 +275,18 @@ def test_threads_can_be_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_thread_setters", lambda: (given.append,))
     runtime.restore_threads()
     assert given == [runtime.threads()]
+
+
+def test_paddle_out_of_memory_is_recognised() -> None:
+    # 4 PB: more than any machine has.
+    with pytest.raises(Exception, match=r".") as caught:
+        paddle.ones([1 << 25, 1 << 25]).numpy()
+    assert runtime.is_out_of_memory(caught.value)
+    assert runtime.is_out_of_memory(
+        RuntimeError("[ONNXRuntimeError] : Failed to allocate memory for 8")
+    )
+    assert not runtime.is_out_of_memory(RuntimeError("another shape"))
+
+
+def test_the_phrases_are_lower_case() -> None:
+    assert all(phrase == phrase.lower() for phrase in runtime._NO_MEMORY)

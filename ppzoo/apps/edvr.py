@@ -27,13 +27,13 @@ from ppzoo.apps.films import (
 )
 from ppzoo.apps.image_to_image import config_of
 from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
-from ppzoo.apps.tiles import Tile, is_out_of_memory, walk
+from ppzoo.apps.tiles import Tile, walk
 from ppzoo.apps.windows import Window, batches, windows
 from ppzoo.config import Component
 from ppzoo.errors import UserError, WeightsError
 from ppzoo.media.scenes import mark_scenes
 from ppzoo.media.video import probe
-from ppzoo.runtime import select_device
+from ppzoo.runtime import is_out_of_memory, select_device
 from ppzoo.weights import load_state, read, select_net
 from ppzoo.weights.manifest import find_weights
 

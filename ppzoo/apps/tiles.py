@@ -28,14 +28,11 @@ import numpy as np
 
 from ppzoo.errors import UserError
 from ppzoo.media.image import as_array
+from ppzoo.runtime import is_out_of_memory
 
 _LOG = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-
-# How Paddle, Paddle Inference, ONNX Runtime and C++ itself say that there is no memory left, where
-# they do not raise a MemoryError.
-_NO_MEMORY = ("resourceexhausted", "out of memory", "bad_alloc", "failed to allocate", "bad alloc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,14 +217,6 @@ def count_tiles(size: tuple[int, int], tile: int, overlap: int, multiple: int = 
         UserError: the tile is too small for its overlap.
     """
     return sum(map(len, _rows(0, size, *_rounded(tile, overlap, multiple), multiple)))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception says that there is not enough memory, on the CPU or a GPU."""
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error).lower()
-    return any(phrase in text for phrase in _NO_MEMORY)
 
 
 def _rounded(tile: int, overlap: int, multiple: int) -> tuple[int, int]:
