@@ -20,14 +20,13 @@ from ppzoo.data.speech import Speech, speak
 from ppzoo.data.sprites import circle, colour_near, fill_polygon, unit_range
 from ppzoo.errors import ConfigError
 from ppzoo.media.mel import column_of, melspectrogram, windows_around, windows_of
+from ppzoo.media.mouths import INSIDE
 from ppzoo.registry import DATASETS
 
 SIZE = 96
 FPS = 25
 # Frames that lip-sync models see at once.
 FRAMES = 5
-# The colour inside of an open mouth, RGB 0..255; nothing else in a picture is like it.
-INSIDE = (90.0, 10.0, 30.0)
 _FIRST_TEST_CLIP = 1_000_000
 _CACHED_CLIPS = 1024
 
@@ -162,23 +161,6 @@ def draw_head(
     return picture
 
 
-def mouth_opening(pictures: np.ndarray) -> np.ndarray:
-    """Return how much of each picture is the inside of a mouth, float64 [N].
-
-    Counts what is nearer to that colour than lips are, so that it also works for pictures that a
-    network has made.
-
-    Args:
-        pictures: [N, 3, H, W] with values in [0, 1].
-    """
-    lower = np.asarray(pictures, np.float64)[:, :, np.asarray(pictures).shape[2] // 2 :]
-    apart = np.linalg.norm(lower - np.reshape(INSIDE, (1, 3, 1, 1)) / 255, axis=1)
-    return np.clip(1 - apart / _NEAR, 0, 1).mean(axis=(1, 2))
-
-
-_NEAR = 0.3
-
-
 @DATASETS.register()
 class TalkingHeadDataset(paddle.io.Dataset):
     """Clips of talking heads, without a download.
@@ -189,7 +171,10 @@ class TalkingHeadDataset(paddle.io.Dataset):
     `opening` and `other_opening` [5], how far the mouths of both are open. Channels are blue, green
     and red, as the official weights know them. For the metric `LSE`, `reach` adds `mels_around`
     [2 reach + 1, 1, 80, 16], sounds so many frames earlier to later, `has_sound` [2 reach + 1],
-    which of them the clip really has, and `clip`, its number.
+    which of them the clip really has, and `clip`, its number. With `whole`, samples are the windows
+    of one whole clip after another, and have besides `clip` and another clip's sounds of the same
+    moments, `other_sound` [5, 1, 80, 16], with the mouths that they belong to,
+    `opening_other_sound` [5].
 
     With the task `motion` it is one of First Order Motion's: `source` and `driving`, two frames
     [3, size, size], with `pose_source` and `pose_driving` [6], the head's pose and the mouth's
@@ -206,6 +191,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
         frames: of a clip, 15 to 500; 25 a second.
         size: side of the pictures in pixels, 32 to 512; Wav2Lip's networks take 96.
         reach: with `lipsync`, see above; `LSE` wants 15, and 0 adds nothing.
+        whole: with `lipsync`, see above; `samples` stays None then.
 
     Raises:
         ConfigError: an argument out of range.
@@ -222,6 +208,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
         frames: int = 50,
         size: int = SIZE,
         reach: int = 0,
+        whole: bool = False,
     ) -> None:
         super().__init__()
         for key, text, known in (
@@ -232,7 +219,14 @@ class TalkingHeadDataset(paddle.io.Dataset):
                 raise ConfigError(
                     f"TalkingHeadDataset: {key!r} must be {' or '.join(known)}, got {text!r}"
                 )
-        samples = (4096 if mode == "train" else 64) if samples is None else samples
+        self.windows = (frames - FRAMES - 2) // FRAMES + 1
+        if whole and (samples is not None or task != "lipsync" or clips < 2):
+            raise ConfigError(
+                "TalkingHeadDataset: 'whole' is for the task 'lipsync', for 2 'clips' or more, "
+                "and leaves no choice of 'samples'"
+            )
+        if samples is None:
+            samples = clips * self.windows if whole else 4096 if mode == "train" else 64
         for key, value, low, high in (
             ("samples", samples, 1, 1_000_000),
             ("clips", clips, 1, _FIRST_TEST_CLIP),
@@ -245,12 +239,19 @@ class TalkingHeadDataset(paddle.io.Dataset):
                     f"TalkingHeadDataset: {key!r} must be from {low} to {high}, got {value!r}"
                 )
         self.mode, self.task, self.samples = mode, task, samples
-        self.clips, self.frames, self.size, self.reach = clips, frames, size, reach
+        self.clips, self.frames, self.size = clips, frames, size
+        self.reach, self.whole = reach, whole
 
     def clip(self, index: int) -> Clip:
         """Return the clip of the sample at `index`."""
+        return self._numbered(self._number(index))
+
+    def _number(self, index: int) -> int:
+        return index // self.windows if self.whole else index % self.clips
+
+    def _numbered(self, number: int) -> Clip:
         first = 0 if self.mode == "train" else _FIRST_TEST_CLIP
-        return make_clip(first + index % self.clips, self.frames)
+        return make_clip(first + number % self.clips, self.frames)
 
     def get_batch(self, indices: Sequence[int]) -> dict[str, Any]:
         """Return the samples at `indices`, stacked; the loader's fast path."""
@@ -259,7 +260,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
 
     def source(self, index: int) -> str:
         """Return what the sample at `index` shows, for error messages."""
-        return f"talking head {index % self.clips} of the {self.mode} set, sample {index}"
+        return f"talking head {self._number(index)} of the {self.mode} set, sample {index}"
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         if not 0 <= index < len(self):
@@ -274,20 +275,34 @@ class TalkingHeadDataset(paddle.io.Dataset):
         random = np.random.RandomState((index, self.mode == "test", 619))
         if self.task == "motion":
             return self._motion(clip, random)
-        return self._lips(clip, random, index % self.clips)
+        number, start = self._number(index), None
+        if self.whole:
+            start = 1 + index % self.windows * FRAMES
+        sample, start = self._lips(clip, random, start)
+        if self.reach or self.whole:
+            sample["clip"] = number
+        if self.reach:
+            around, has_sound = windows_around(clip.mel, start, self.reach, FPS)
+            sample |= {"mels_around": around[:, np.newaxis], "has_sound": has_sound}
+        if self.whole:
+            other = self._numbered(number + 1)
+            sample["other_sound"] = _sounds(other, start)[:FRAMES, np.newaxis]
+            sample["opening_other_sound"] = other.speech.opening[start : start + FRAMES]
+        return sample
 
-    def _lips(self, clip: Clip, random: np.random.RandomState, number: int) -> dict[str, Any]:
+    def _lips(
+        self, clip: Clip, random: np.random.RandomState, start: int | None
+    ) -> tuple[dict[str, Any], int]:
+        """Return five frames and their sounds, and where they start, at random if it is None."""
         # The sound of a frame begins one frame before it, and the last window ends with the clip.
         last = self.frames - FRAMES - 1
-        start = random.randint(1, last + 1)
+        start = random.randint(1, last + 1) if start is None else start
         others = [frame for frame in range(1, last + 1) if abs(frame - start) >= FRAMES]
         other = others[random.randint(len(others))]
         y, reference = (self._pictures(clip, range(s, s + FRAMES))[::-1] for s in (start, other))
         hidden = y.copy()
         hidden[:, :, self.size // 2 :] = 0.0
-        each = [column_of(frame - 1, FPS) for frame in range(start, start + FRAMES)]
-        mels = windows_of(clip.mel, np.array([*each, column_of(start, FPS)]))
-        opening = clip.speech.opening
+        mels, opening = _sounds(clip, start), clip.speech.opening
         sample = {
             "x": np.concatenate([hidden, reference]),
             "indiv_mels": mels[:FRAMES, np.newaxis],
@@ -296,11 +311,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
             "opening": opening[start : start + FRAMES],
             "other_opening": opening[other : other + FRAMES],
         }
-        if not self.reach:
-            return sample
-        around, has_sound = windows_around(clip.mel, start, self.reach, FPS)
-        heard = {"mels_around": around[:, np.newaxis], "has_sound": has_sound, "clip": number}
-        return sample | heard
+        return sample, start
 
     def _motion(self, clip: Clip, random: np.random.RandomState) -> dict[str, Any]:
         poses = np.column_stack([clip.poses, clip.speech.opening])
@@ -316,3 +327,9 @@ class TalkingHeadDataset(paddle.io.Dataset):
         """Return frames as float32 [3, T, size, size] in [0, 1]."""
         drawn = np.stack([clip.draw(int(frame), self.size) for frame in frames])
         return unit_range(drawn.transpose(3, 0, 1, 2))
+
+
+def _sounds(clip: Clip, start: int) -> np.ndarray:
+    """Return the sounds [6, 80, 16] of each of five frames, and of all of them."""
+    each = [column_of(frame - 1, FPS) for frame in range(start, start + FRAMES)]
+    return windows_of(clip.mel, np.array([*each, column_of(start, FPS)]))

@@ -40,6 +40,8 @@ SYNCNET_URL = OFFICIAL["syncnet"].url
 # While the expert takes no part, its opinion is asked for every so many iterations; the latest
 # count most: this is the weight of the mean of all before.
 _ASK_EVERY, _MEMORY = 100, 0.9
+# Of whole clips, what a dataset knows of their mouths.
+_KNOWN = ("opening", "opening_other_sound", "clip")
 
 
 @GENERATORS.register()
@@ -272,7 +274,9 @@ class Wav2LipModel(Model):
         """Return RGB faces [N * T, 3, H, W] in [-1, 1]: generated `fake`, true `real`, `source`.
 
         And the cosines [N] of the expert's embeddings: `sync_fake`, of generated faces and their
-        sound, and `sync_real`, of true ones. And what `sync_outputs` returns.
+        sound, and `sync_real`, of true ones. And what `sync_outputs` returns. Where the batch has
+        `other_sound` [N, T, 1, 80, 16], also faces made to that, `fake_other_sound`, and what the
+        batch knows of mouths: `opening` and `opening_other_sound` [N, T], and `clip` [N].
         """
         batch = _checked(batch)
         with self.evaluating():
@@ -282,13 +286,17 @@ class Wav2LipModel(Model):
                 for name, shown in (("sync_fake", faces), ("sync_real", batch["y"]))
             }
             kinds = {"fake": faces, "real": batch["y"]}
-            around = sync_outputs(self.nets[self.EXPERT], batch, kinds)
-        pictures = {"fake": faces, "real": batch["y"], "source": batch["x"][:, 3:]}
+            known = sync_outputs(self.nets[self.EXPERT], batch, kinds)
+            pictures = {}
+            if "other_sound" in batch:
+                pictures["fake_other_sound"] = self.nets.netG(batch["other_sound"], batch["x"])
+                known |= {key: batch[key] for key in _KNOWN}
+        pictures |= {"fake": faces, "real": batch["y"], "source": batch["x"][:, 3:]}
         found = {
             name: clip.flip(1).transpose([0, 2, 1, 3, 4]).flatten(0, 1) * 2 - 1
             for name, clip in pictures.items()
         }
-        return found | cosines | around
+        return found | cosines | known
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return middle frames: what the generator gets, what it draws, and the truth."""

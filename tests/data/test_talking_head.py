@@ -2,9 +2,10 @@
 import numpy as np
 import pytest
 
-from ppzoo.data.talking_head import TalkingHeadDataset, make_clip, mouth_opening
+from ppzoo.data.talking_head import TalkingHeadDataset, make_clip
 from ppzoo.errors import ConfigError
 from ppzoo.media.mel import column_of
+from ppzoo.media.mouths import mouth_opening
 
 OPTIONS = {"samples": 6, "clips": 3, "frames": 20}
 
@@ -72,6 +73,28 @@ def test_sounds_around_are_those_of_other_frames():
         assert np.array_equal(sample["mels_around"][place, 0], there)
 
 
+def test_whole_clips_come_window_by_window_with_another_sound():
+    data = TalkingHeadDataset("test", clips=2, frames=23, whole=True)
+    assert len(data) == 2 * 4  # from frames 1, 6, 11 and 16 on
+    batch = data.get_batch(range(8))
+    assert batch["clip"].tolist() == [0] * 4 + [1] * 4
+    clips = [data.clip(0), data.clip(4)]
+    assert clips[0] is not clips[1]
+    for number, clip in enumerate(clips):
+        rows = slice(4 * number, 4 * number + 4)
+        assert np.array_equal(batch["opening"][rows].ravel(), clip.speech.opening[1:21])
+        first = np.stack([clip.draw(frame)[..., ::-1] for frame in (1, 6, 11, 16)])
+        assert np.array_equal(batch["y"][rows, :, 0], first.transpose(0, 3, 1, 2) / np.float32(255))
+        others = slice(4 - 4 * number, 8 - 4 * number)
+        assert np.array_equal(batch["other_sound"][rows], batch["indiv_mels"][others])
+        assert np.array_equal(batch["opening_other_sound"][rows], batch["opening"][others])
+
+
+def test_whole_clips_can_have_sounds_around():
+    sample = TalkingHeadDataset("test", clips=2, frames=20, whole=True, reach=2)[1]
+    assert np.array_equal(sample["mels_around"][2], sample["mel"])
+
+
 def test_the_opening_of_a_mouth_can_be_measured():
     for number in (0, 1, 2):
         clip = make_clip(number, 50)
@@ -89,7 +112,12 @@ def test_the_task_motion_has_poses():
 
 
 @pytest.mark.parametrize(
-    "options", [{"mode": "val"}, {"task": "sing"}, {"frames": 10}, {"size": 8}, {"reach": -1}]
+    "options",
+    [
+        *({"mode": "val"}, {"task": "sing"}, {"frames": 10}, {"size": 8}, {"reach": -1}),
+        *({"whole": True, "samples": 3}, {"whole": True, "task": "motion"}),
+        {"whole": True, "clips": 1},
+    ],
 )
 def test_arguments_are_checked(options):
     with pytest.raises(ConfigError, match="TalkingHeadDataset"):

@@ -26,7 +26,8 @@ def ready(made, rate=1e-3):
 
 def batch(n=2, **options):
     """Return samples of talking heads as tensors."""
-    arrays = TalkingHeadDataset("train", clips=4, frames=20, **options).get_batch(range(n))
+    options = {"clips": 4, "frames": 20} | options
+    arrays = TalkingHeadDataset("train", **options).get_batch(range(n))
     return {key: paddle.to_tensor(value) for key, value in arrays.items()}
 
 

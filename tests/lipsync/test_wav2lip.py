@@ -105,6 +105,23 @@ def test_looking_tells_faces_and_cosines():
     assert made.visuals(batch(3))["made"].shape == [3, 3, 96, 96]
 
 
+def test_whole_clips_are_also_made_to_another_sound():
+    made, clips = model("wav2lip"), batch(3, whole=True)
+    outputs = made.eval_step(clips)
+    with made.evaluating():
+        own, other = (
+            made.nets.netG(clips[key], clips["x"])[1, :, 2] for key in ("indiv_mels", "other_sound")
+        )
+    place = 1 * 5 + 2  # the third frame of the second window
+    for name, face in (("fake", own), ("fake_other_sound", other)):
+        expected = face.numpy()[::-1] * 2 - 1
+        assert np.allclose(outputs[name][place].numpy(), expected, atol=1e-5)
+    assert not np.allclose(own.numpy(), other.numpy(), atol=1e-4)
+    for key in ("clip", "opening", "opening_other_sound"):
+        assert np.array_equal(outputs[key].numpy(), clips[key].numpy())
+    assert "fake_other_sound" not in made.eval_step(batch(2))
+
+
 def test_sounds_around_are_compared_with_both_kinds_of_lips():
     made = model("wav2lip")
     assert not set(made.eval_step(batch(2))) & {"mels_around", "mouths_fake", "distances_fake"}
