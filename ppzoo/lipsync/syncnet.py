@@ -59,9 +59,15 @@ class SyncNetColor(nn.Layer):
             audio_sequences: mel spectrograms [N, 1, 80, 16].
             face_sequences: [N, 15, 48, 96] with values in [0, 1]; see `mouths_of`.
         """
-        audio = self.audio_encoder(audio_sequences).flatten(1)
-        face = self.face_encoder(face_sequences).flatten(1)
-        return F.normalize(audio, p=2, axis=1), F.normalize(face, p=2, axis=1)
+        return self.hear(audio_sequences), self.see(face_sequences)
+
+    def hear(self, audio_sequences: paddle.Tensor) -> paddle.Tensor:
+        """Return the embeddings of sounds, see `forward`."""
+        return F.normalize(self.audio_encoder(audio_sequences).flatten(1), p=2, axis=1)
+
+    def see(self, face_sequences: paddle.Tensor) -> paddle.Tensor:
+        """Return the embeddings of lips, see `forward`."""
+        return F.normalize(self.face_encoder(face_sequences).flatten(1), p=2, axis=1)
 
 
 @MODELS.register()

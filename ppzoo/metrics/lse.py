@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 REACH = 15
 _KINDS = ("fake", "real")
 _NEAR = 1  # frames that nobody notices
+_AT_ONCE = 256  # sounds
+_FIRST = "face_encoder.0.conv_block.0.weight"  # of as many channels as the network is wide
 
 
 class Sync(NamedTuple):
@@ -54,8 +56,10 @@ def offset_distances(expert: Any, mouths: paddle.Tensor, mels: paddle.Tensor) ->
     import paddle
 
     with paddle.no_grad():
-        sounds, lips = expert(mels.flatten(0, 1), mouths)
-        apart = sounds.reshape([*mels.shape[:2], -1]) - lips.unsqueeze(1)
+        windows = mels.flatten(0, 1)
+        parts = [windows[i : i + _AT_ONCE] for i in range(0, windows.shape[0], _AT_ONCE)]
+        sounds = paddle.concat([expert.hear(part) for part in parts])
+        apart = sounds.reshape([*mels.shape[:2], -1]) - expert.see(mouths).unsqueeze(1)
         return (apart * apart).sum(axis=2).sqrt()
 
 
@@ -79,24 +83,26 @@ def judge(means: np.ndarray) -> Sync:
     return Sync(least, float(np.nanmedian(means)) - least, float(best - len(means) // 2))
 
 
-def load_expert(weights: str | os.PathLike[str] | None = None, expert: Any = None) -> Any:
-    """Return a sync expert with its weights, in evaluation mode.
+def load_expert(weights: str | os.PathLike[str] | None = None) -> Any:
+    """Return a sync expert, a `SyncNetColor` of any width, in evaluation mode.
 
     Args:
         weights: a file of a `SyncNetModel`'s training, or PaddleGAN's `syncnet.pdparams`; None for
             the latter, downloaded if need be.
-        expert: the network, a `SyncNetColor` as PaddleGAN's by default.
 
     Raises:
         WeightsError: the file is missing, or holds another network.
     """
-    from ppzoo.weights import load_weights
+    from ppzoo.weights import load_state, read, select_net
     from ppzoo.weights.manifest import find_weights
 
-    network = build(DISCRIMINATORS, {"name": "SyncNetColor"}) if expert is None else expert
-    load_weights(network, find_weights("syncnet", weights), "syncnet")
-    network.eval()
-    return network
+    path = find_weights("syncnet", weights)
+    arrays = select_net(read(path), "syncnet", path, prefer_ema=True)
+    width = {"ngf": len(arrays[_FIRST])} if _FIRST in arrays else {}
+    expert = build(DISCRIMINATORS, {"name": "SyncNetColor", **width})
+    load_state(expert, arrays, path)
+    expert.eval()
+    return expert
 
 
 @METRICS.register()
@@ -110,12 +116,10 @@ class LSE(Metric):
     Args:
         weights: of the expert to ask, see `load_expert`. None asks the model's own, which needs no
             other file, but is what the generator has learned to please.
-        expert: what `weights` are of, if that is no `SyncNetColor` with default options.
         by_clip: judge each clip and report means, as published figures do, for which each clip has
             to come with many windows. Otherwise all windows count as those of one long clip.
 
     Raises:
-        ValueError: an expert without weights.
         WeightsError: see `load_expert`.
     """
 
@@ -125,12 +129,9 @@ class LSE(Metric):
     def __init__(
         self,
         weights: str | os.PathLike[str] | None = None,
-        expert: Annotated[Any, DISCRIMINATORS] | None = None,
         by_clip: bool = False,
     ) -> None:
-        if expert is not None and weights is None:
-            raise ValueError("an expert needs weights, without both the model's own one is asked")
-        self._expert = None if weights is None else load_expert(weights, expert)
+        self._expert = None if weights is None else load_expert(weights)
         self.by_clip = by_clip
         self.reset()
 
