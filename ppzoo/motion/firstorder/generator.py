@@ -125,6 +125,28 @@ class OcclusionAwareGenerator(nn.Layer):
         deformed = self.deform(source_image, motion["deformation"])
         return {"prediction": out, "deformed": deformed, **shown}
 
+    def animate(
+        self,
+        source_image: paddle.Tensor,
+        maps: paddle.Tensor,
+        kp_driving: Keypoints,
+        kp_source: Keypoints,
+    ) -> paddle.Tensor:
+        """Return one source in many poses, [N, C, H, W]: what `forward` calls `prediction`.
+
+        Args:
+            source_image: [1, C, H, W] with values in [0, 1].
+            maps: of the source, as `encode` returns them: they are the same for all poses.
+            kp_driving: of N pictures, see `Keypoints`.
+            kp_source: of one, see `Keypoints`.
+        """
+        number = kp_driving["value"].shape[0]
+        motion = None
+        if self.dense_motion_network is not None:
+            sources = source_image.expand([number, *source_image.shape[1:]])
+            motion = self.dense_motion_network(sources, kp_driving, kp_source)
+        return self.decode(maps.expand([number, *maps.shape[1:]]), motion)
+
     def encode(self, source_image: paddle.Tensor) -> paddle.Tensor:
         """Return the features of pictures [N, C, H, W], which no motion has moved yet."""
         out = self.first(source_image)
