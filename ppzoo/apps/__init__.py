@@ -20,4 +20,5 @@ PREDICTORS = {
     "srgan": "ppzoo.apps.srgan",
     "edvr": "ppzoo.apps.edvr",
     "restore": "ppzoo.apps.restore",
+    "firstorder": "ppzoo.apps.firstorder",
 }
