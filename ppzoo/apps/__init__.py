@@ -21,4 +21,5 @@ PREDICTORS = {
     "edvr": "ppzoo.apps.edvr",
     "restore": "ppzoo.apps.restore",
     "firstorder": "ppzoo.apps.firstorder",
+    "wav2lip": "ppzoo.apps.wav2lip",
 }

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
+# (left, upper, right, lower) edges of a tall box, in sides of the square one.
+_TALL = (0.08, -0.04, 0.92, 1.06)
+
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the intersection over union of each box with each of the others.
@@ -68,6 +71,22 @@ def enlarge(box: np.ndarray | tuple[float, ...], factor: float) -> tuple[float, 
     x1, y1, x2, y2 = (float(value) for value in box)
     dx, dy = (x2 - x1) * (factor - 1) / 2, (y2 - y1) * (factor - 1) / 2
     return x1 - dx, y1 - dy, x2 + dx, y2 + dy
+
+
+def hairline_to_chin(box: np.ndarray | tuple[float, ...]) -> tuple[float, ...]:
+    """Return the box as S3FD gives it of a face whose box, from brows to chin, is a square.
+
+    What lip-sync models know ends below the chin; boxes of the cascade and of BlazeFace end in it.
+    The numbers are medians of 29 pictures, between the cascade and a detector that was trained on
+    S3FD's boxes (WIDER FACE); half of the pictures are within 0.04 of a side of them.
+
+    Args:
+        box: (x1, y1, x2, y2) in pixels.
+    """
+    x1, y1, x2, y2 = (float(value) for value in box)
+    width, height = x2 - x1, y2 - y1
+    left, top, right, bottom = _TALL
+    return x1 + left * width, y1 + top * height, x1 + right * width, y1 + bottom * height
 
 
 def clip(box: np.ndarray | tuple[float, ...], height: int, width: int) -> tuple[float, ...]:
