@@ -196,7 +196,7 @@ def test_inference_worker_translates_as_told(tmp_path: Path) -> None:
     assert lines[0]["products"] > 0
     assert lines[1]["seconds"] > 0
     with np.load(file) as arrays:
-        assert arrays["input"].shape == arrays["output"].shape == (1, 3, 256, 256)
+        assert arrays["input0"].shape == arrays["output"].shape == (1, 3, 256, 256)
         weights = [arrays[name] for name in arrays.files if name.startswith("weight.")]
     assert len(weights) > 30
     assert all(weight.any() for weight in weights)

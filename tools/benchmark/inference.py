@@ -75,17 +75,18 @@ def measure(name: str, pythons: dict[str, Path], rounds: int) -> dict[str, Any]:
     deviation = measured["torch"].facts.get("deviation", 0.0) if "torch" in measured else 0.0
     if not deviation <= TOLERANCE:
         raise SystemExit(f"{name}: the twin's result differs by {deviation:.2g}")
-    variants = {variant: _entry(seconds) for variant, seconds in measured.items()}
+    pictures = INFERENCE_ROWS[name].pictures
+    variants = {variant: _entry(seconds, pictures) for variant, seconds in measured.items()}
     return {"default": worker.facts["backend"], "variants": variants}
 
 
-def _entry(seconds: Seconds) -> dict[str, Any]:
+def _entry(seconds: Seconds, pictures: int) -> dict[str, Any]:
     if not seconds.rounds:
         return seconds.facts
     return {
-        "milliseconds": 1000 * seconds.median,
-        "fastest": 1000 * seconds.least,
-        "slowest": 1000 * seconds.most,
+        "milliseconds": 1000 * seconds.median / pictures,
+        "fastest": 1000 * seconds.least / pictures,
+        "slowest": 1000 * seconds.most / pictures,
         **seconds.facts,
     }
 

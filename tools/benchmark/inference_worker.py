@@ -25,16 +25,18 @@ from ppzoo.apps.inference import BACKENDS, Runner, make_runner  # noqa: E402
 from ppzoo.errors import UserError  # noqa: E402
 from ppzoo.runtime import describe, seed_everything, select_device  # noqa: E402
 from tools.benchmark.paddle_worker import use_plain_layers  # noqa: E402
-from tools.benchmark.rows import INFERENCE_ROWS, PictureRow  # noqa: E402
+from tools.benchmark.rows import INFERENCE_ROWS  # noqa: E402
+from tools.benchmark.talking_nets import NETS  # noqa: E402
 from tools.benchmark.worker import serve, speed_of_products  # noqa: E402
 
 
-def build(row: PictureRow) -> nn.Layer:
+def build(name: str) -> nn.Layer:
     """Return the generator of a row with weights that hide nothing."""
+    row = INFERENCE_ROWS[name]
     spec = row.generator
     if isinstance(spec, str):
         spec = ppzoo.load_config(ROOT / spec).model.kwargs["generator"]
-    net = registry.build(registry.GENERATORS, spec)
+    net = NETS[name]() if spec is None else registry.build(registry.GENERATORS, spec)
     for parameter in net.parameters():
         # As those of offsets, which would all be the same.
         if not parameter.any():
@@ -55,22 +57,26 @@ def main() -> None:
     seed_everything(0)
     if args.plain:
         use_plain_layers()
-    net = build(row)
-    picture = np.random.default_rng(0).uniform(row.low, 1, row.shape).astype("float32")
+    net = build(args.row)
+    rng = np.random.default_rng(0)
+    inputs = [
+        rng.uniform(row.low, 1, shape).astype("float32") for shape in (row.shape, *row.others)
+    ]
     facts = {"version": paddle.__version__, "runtime": describe()}
     try:
         backend = None if args.backend == "default" else args.backend
-        runner = make_runner(net, picture, backend, multiple=net.size_multiple)
+        runner = make_runner(net, inputs, backend, multiple=getattr(net, "size_multiple", None))
     except UserError as error:
         serve(None, facts | {"refused": str(error)})
         return
     facts["backend"] = runner.describe()
     if args.write:
         weights = {f"weight.{name}": value.numpy() for name, value in net.state_dict().items()}
-        np.savez(args.write, input=picture, output=Runner(net)(picture), **weights)
+        arrays = {f"input{i}": array for i, array in enumerate(inputs)}
+        np.savez(args.write, **arrays, output=Runner(net)(*inputs), **weights)
     left, right = paddle.randn([2048, 2048]), paddle.randn([2048, 2048])
     facts["products"] = speed_of_products(lambda: paddle.matmul(left, right), 2048)
-    serve(lambda number: runner(picture), facts)
+    serve(lambda number: runner(*inputs), facts)
 
 
 if __name__ == "__main__":

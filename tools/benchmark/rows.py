@@ -56,17 +56,25 @@ class PictureRow:
 
     Args:
         title: what the table says.
-        generator: a config, from the repository's root, or its entry `generator`.
-        shape: of the input.
-        low: least value of the input, random up to 1.
+        generator: a config, from the repository's root, or its entry `generator`; None for one of
+            talking_nets.py.
+        shape: of the input, or of the first one.
+        low: least value of the inputs, random up to 1.
         shares_weights: the twin's parameters have ppzoo's names, and its results are compared.
+        others: shapes of further inputs.
     """
 
     title: str
-    generator: str | Mapping[str, Any]
+    generator: str | Mapping[str, Any] | None
     shape: tuple[int, ...]
     low: float = 0.0
     shares_weights: bool = True
+    others: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def pictures(self) -> int:
+        """How many come out at once."""
+        return self.shape[0]
 
 
 _EDVR_M = {
@@ -88,4 +96,16 @@ INFERENCE_ROWS = {
         "RRDB x4 (23 blocks), 128 x 128", "configs/esrgan_psnr_x4_div2k.yaml", (1, 3, 128, 128)
     ),
     "edvrm112": PictureRow("EDVR-M, 5 frames of 112 x 64", _EDVR_M, (1, 5, 3, 64, 112)),
+    "firstorder256": PictureRow(
+        "First Order Motion, vox-256, a frame",
+        None,
+        _LARGE,
+        others=(_LARGE, (1, 256, 64, 64), (1, 10, 2), (1, 10, 2, 2)),
+    ),
+    "wav2lip96": PictureRow(
+        "Wav2Lip, 96 x 96, batch 8", None, (8, 1, 80, 16), others=((8, 6, 96, 96),)
+    ),
+    "syncnet96": PictureRow(
+        "SyncNet, 5 frames of 96 x 48, batch 8", None, (8, 1, 80, 16), others=((8, 15, 48, 96),)
+    ),
 }

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tools.benchmark.restoration_twins import EDVRNet, RRDBNet
+from tools.benchmark.talking_twins import FirstOrder, SyncNet, Wav2Lip
 from tools.benchmark.translation_twins import (
     UGATITGenerator,
     cyclegan,
@@ -136,6 +137,9 @@ GENERATORS = {
     "ugatit256": UGATITGenerator,
     "rrdb128": RRDBNet,
     "edvrm112": EDVRNet,
+    "firstorder256": FirstOrder,
+    "wav2lip96": Wav2Lip,
+    "syncnet96": SyncNet,
 }
 TWINS = {
     "dcgan64": dcgan,
