@@ -14,8 +14,8 @@ from typing import get_args
 import numpy as np
 
 from ppzoo.data.folder import find_images
-from ppzoo.errors import ConfigError, DataError
-from ppzoo.faces.detector import DetectorName, Face, FaceDetector
+from ppzoo.errors import ConfigError, DataError, WeightsError
+from ppzoo.faces.detector import DetectorName, Face, FaceDetector, build_detector
 
 
 def choose_faces(
@@ -49,6 +49,22 @@ def choose_faces(
         found = "one face" if len(faces) == 1 else f"{len(faces)} faces"
         raise DataError(f"there is no face {which} in {name}: it shows {found}, counted from 0")
     return [faces[which]]
+
+
+def detector_of_film(name: DetectorName, weights: str | Path | None = None) -> FaceDetector:
+    """Build a detector of the faces in a film, see `build_detector`.
+
+    Raises:
+        ConfigError: an unknown name, or weights for a detector that has none.
+        WeightsError: weights that are missing or do not fit; says how to do without.
+    """
+    try:
+        return build_detector(name, weights)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error}. Or find faces without weights: --face-detector cascade "
+            "(face_detector='cascade')"
+        ) from error
 
 
 def detector_name(detector: FaceDetector) -> str:

@@ -22,7 +22,7 @@ from typing import Any, get_args
 import numpy as np
 
 from ppzoo.apps.animation import Animator, Points, Still, grouped, load_animator
-from ppzoo.apps.faces import detector_name, name_of
+from ppzoo.apps.faces import detector_name, detector_of_film, name_of
 from ppzoo.apps.films import Film, Source, check_target, say, target_of
 from ppzoo.apps.framing import (
     Part,
@@ -33,9 +33,9 @@ from ppzoo.apps.framing import (
     without_doubles,
 )
 from ppzoo.apps.inference import BACKENDS
-from ppzoo.errors import DataError, UserError, WeightsError
+from ppzoo.errors import DataError, UserError
 from ppzoo.faces.blend import paste, resize
-from ppzoo.faces.detector import DetectorName, FaceDetector, build_detector
+from ppzoo.faces.detector import DetectorName
 from ppzoo.media.image import load_image
 from ppzoo.media.video import VideoInfo, VideoReader, VideoWriter, probe
 from ppzoo.runtime import select_device
@@ -157,7 +157,7 @@ class FirstOrderPredictor:
         self.ratio, self.multi_person, self.whole = ratio, multi_person, whole
         self.detect_every, self.keep_sound, self.preview = detect_every, keep_sound, preview
         self.progress = progress
-        self.detector = None if whole else _detector(face_detector, detector_weights)
+        self.detector = None if whole else detector_of_film(face_detector, detector_weights)
         self.animator: Animator = load_animator(
             weight_path,
             config,
@@ -492,16 +492,6 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     film = predictor.make(args.source, args.driving, target, seconds=args.seconds)
     places = say(film, predictor.describe())
     return places if args.preview is None else places | {"preview": Path(args.preview)}
-
-
-def _detector(name: DetectorName, weights: Source | None) -> FaceDetector:
-    try:
-        return build_detector(name, weights)
-    except WeightsError as error:
-        raise WeightsError(
-            f"{error}. Or find faces without weights: --face-detector cascade "
-            "(face_detector='cascade')"
-        ) from error
 
 
 def _counted(frames: Iterator[np.ndarray], bar: Any) -> Iterator[np.ndarray]:

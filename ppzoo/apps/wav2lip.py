@@ -18,7 +18,7 @@ import paddle
 
 import ppzoo.lipsync.wav2lip  # noqa: F401  (registers the network)
 from ppzoo import registry
-from ppzoo.apps.faces import detector_name
+from ppzoo.apps.faces import detector_name, detector_of_film
 from ppzoo.apps.films import Film, check_target, is_picture, say, target_of
 from ppzoo.apps.image_to_image import config_of
 from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
@@ -38,7 +38,7 @@ from ppzoo.config import Component
 from ppzoo.errors import DataError, UserError, WeightsError
 from ppzoo.faces.blend import paste, resize
 from ppzoo.faces.boxes import hairline_to_chin
-from ppzoo.faces.detector import DetectorName, Face, FaceDetector, build_detector
+from ppzoo.faces.detector import DetectorName, Face, FaceDetector
 from ppzoo.faces.tracking import FaceTracker
 from ppzoo.media.mel import BANDS, WINDOW
 from ppzoo.media.video import VideoWriter, probe
@@ -392,7 +392,7 @@ class Wav2LipPredictor:
     def _looking(self) -> FaceDetector:
         """Return what finds faces; its weights are read when it is first needed."""
         if isinstance(self._detector, str):
-            self._detector = build_detector(self._detector)
+            self._detector = detector_of_film(self._detector)
         return self._detector
 
     def _nobody(self, source: FaceFilm) -> DataError:

@@ -384,6 +384,16 @@ class TestStream:
             with pytest.raises(DataError, match=r"no face is found in .*empty room\.mp4.*--box"):
                 streamed(predictor(weights, Shows()), path, seconds)
 
+    def test_missing_weights_of_a_detector(self, weights, tmp_path, monkeypatch):
+        def missing(name, weight_path):
+            raise WeightsError("the weights 's3fd' are missing")
+
+        monkeypatch.setattr("ppzoo.apps.faces.build_detector", missing)
+        path = film(tmp_path / "a.mp4", [picture()] * 4)
+        made = predictor(weights, face_detector="sfd")
+        with pytest.raises(WeightsError, match=r"are missing\. Or .*--face-detector cascade"):
+            streamed(made, path, 1.0)
+
     def test_a_speaker_who_is_never_there(self, weights, tmp_path):
         path = film(tmp_path / "a.mp4", [picture((10, 26, 10, 26))] * 4)
         with pytest.raises(DataError, match=r"no speaker 1 .* at most one face is seen at once"):
