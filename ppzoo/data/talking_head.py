@@ -17,10 +17,11 @@ import numpy as np
 import paddle
 
 from ppzoo.data.speech import Speech, speak
-from ppzoo.data.sprites import circle, colour_near, fill_polygon, unit_range
+from ppzoo.data.sprites import unit_range
 from ppzoo.errors import ConfigError
 from ppzoo.media.mel import column_of, melspectrogram, windows_around, windows_of
 from ppzoo.media.mouths import INSIDE
+from ppzoo.media.sprites import circle, colour_near, fill_polygon
 from ppzoo.registry import DATASETS
 
 SIZE = 96

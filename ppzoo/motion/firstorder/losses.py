@@ -53,6 +53,19 @@ def pyramid_distance(
     return sum(distances[1:], distances[0])
 
 
+def pixel_distance(
+    made: Mapping[str, paddle.Tensor], true: Mapping[str, paddle.Tensor]
+) -> paddle.Tensor:
+    """Return the sum over all sizes of the mean absolute difference of two pictures.
+
+    Args:
+        made: see `pyramid_distance`.
+        true: likewise; no gradient flows into them.
+    """
+    distances = [F.l1_loss(made[key], true[key].detach()) for key in made]
+    return sum(distances[1:], distances[0])
+
+
 def adversarial(judged: Mapping[str, Any], scales: Sequence[float], target: float) -> paddle.Tensor:
     """Return the squared distance of a discriminator's scores to `target`, summed over scales."""
     losses = [((judged[f"prediction_map_{scale}"] - target) ** 2).mean() for scale in scales]

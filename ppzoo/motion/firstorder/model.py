@@ -16,6 +16,7 @@ from ppzoo.losses.perceptual import OFFICIAL_URL
 from ppzoo.model import Batch, Logs, Model
 from ppzoo.motion.firstorder import losses
 from ppzoo.motion.firstorder.generator import FirstOrderGenerator
+from ppzoo.motion.firstorder.transfer import animate_batch
 from ppzoo.motion.warp import RandomWarp
 from ppzoo.registry import DISCRIMINATORS, GENERATORS, MODELS, Supplied
 
@@ -35,6 +36,8 @@ _LOSS_WEIGHTS = {
     "discriminator_gan": 1,
     "feature_matching": [0, 0, 0, 0],
     "perceptual": [0, 0, 0, 0, 0],
+    "reconstruction": 0,
+    "deformed": 0,
     "equivariance_value": 0,
     "equivariance_jacobian": 0,
 }
@@ -59,10 +62,14 @@ class FirstOrderModel(Model):
         train_params: `scales`, sizes in which pictures are compared; `transform_params`, see
             `RandomWarp`; `loss_weights`: `perceptual`, of VGG19's five layers, `generator_gan`,
             `discriminator_gan`, `feature_matching`, of the discriminator's blocks,
-            `equivariance_value`, `equivariance_jacobian`. A weight of 0 leaves a loss out.
+            `equivariance_value`, `equivariance_jacobian`; beyond the paper, for short trainings,
+            `reconstruction`, of the pixels, and `deformed`, of those of the source that is only
+            moved, so that motion need not wait for the generator. A weight of 0 leaves a loss out.
         generator: a `FirstOrderGenerator`.
         discriminator: a `FirstOrderDiscriminator`.
         pretrained: weights of the perceptual loss's VGG19; see `PerceptualLoss`.
+        eval_animation: in evaluation let a picture of each video move as the next video of the
+            batch, too, see `transfer.animate_next`: `KeypointMotion` says whether it does.
 
     Raises:
         ValueError: loss weights that there are not, or too few of them.
@@ -80,6 +87,7 @@ class FirstOrderModel(Model):
         generator: Generator,
         discriminator: Discriminator | None = None,
         pretrained: str | None = OFFICIAL_URL,
+        eval_animation: bool = False,
     ) -> None:
         super().__init__()
         if discriminator is None:
@@ -92,6 +100,7 @@ class FirstOrderModel(Model):
                 f"{', '.join(_LOSS_WEIGHTS)}"
             )
         self.weights: dict[str, Any] = _LOSS_WEIGHTS | training.get("loss_weights", {})
+        self.eval_animation = eval_animation
         self.transform_params = training.get("transform_params", {})
         self.judge = discriminator(common_params=common, train_params=training)
         self.dis_scales = self.judge.discriminator.scales
@@ -166,6 +175,12 @@ class FirstOrderModel(Model):
         result, truth = pyramid(made["prediction"]), pyramid(driving)
         if self.perceptual is not None:
             logs["perceptual"] = losses.pyramid_distance(self.perceptual, result, truth)
+        if weights["reconstruction"]:
+            distance = losses.pixel_distance(result, truth)
+            logs["reconstruction"] = weights["reconstruction"] * distance
+        if weights["deformed"]:
+            distance = losses.pixel_distance(pyramid(made["deformed"]), truth)
+            logs["deformed"] = weights["deformed"] * distance
         if weights["generator_gan"]:
             judge, kp = self.nets.discriminator, _detached(made["kp_driving"])
             judged = judge(result, kp)
@@ -204,12 +219,16 @@ class FirstOrderModel(Model):
         `fake`, all frames of the videos remade from their first; `real`, the frames; `source`, the
         first frame, as often as there are frames; `deformed`, the source moved; `kp_driving`,
         `kp_source` and `kp_fake`, the places of keypoints [N * T, K, 2], of which the last take
-        another pass of the detector: `AKD` compares them.
+        another pass of the detector: `AKD` compares them. With `eval_animation`, also what
+        `transfer.animate_batch` returns.
         """
         source, driving = _frames_of(batch)
         with self.evaluating():
             made = self.animator(source, driving)
             kp_fake = self.nets.kp_detector(made["prediction"])["value"]
+            others = {}
+            if self.eval_animation and "video" in batch:
+                others = animate_batch(self.nets.kp_detector, self.nets.generator, batch)
         pictures = {
             "fake": made["prediction"],
             "real": driving,
@@ -218,7 +237,7 @@ class FirstOrderModel(Model):
         }
         found = {name: picture * 2 - 1 for name, picture in pictures.items()}
         keypoints = {key: made[key]["value"] for key in ("kp_driving", "kp_source")}
-        return found | keypoints | {"kp_fake": kp_fake}
+        return found | keypoints | {"kp_fake": kp_fake} | others
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return source, driving frame, what was made of both, and the source moved."""

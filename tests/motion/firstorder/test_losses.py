@@ -77,3 +77,20 @@ def test_the_pyramid_sums_its_sizes():
 def test_scores_are_drawn_to_their_target():
     judged = {"prediction_map_1": paddle.full([1, 1, 2, 2], 3.0)}
     assert float(losses.adversarial(judged, [1], 1.0)) == 4
+
+
+def test_pixels_are_compared_in_all_sizes():
+    made = {
+        "prediction_1": paddle.full([1, 3, 4, 4], 0.5),
+        "prediction_0.5": paddle.ones([1, 3, 2, 2]),
+    }
+    true = {
+        "prediction_1": paddle.zeros([1, 3, 4, 4]),
+        "prediction_0.5": paddle.zeros([1, 3, 2, 2]),
+    }
+    made["prediction_1"].stop_gradient = true["prediction_1"].stop_gradient = False
+    distance = losses.pixel_distance(made, true)
+    assert float(distance) == 1.5
+    distance.backward()
+    assert made["prediction_1"].grad is not None
+    assert true["prediction_1"].grad is None

@@ -83,6 +83,29 @@ def test_a_video_is_remade_from_its_first_frame():
     assert not np.allclose(outputs["kp_fake"].numpy(), outputs["kp_driving"].numpy(), atol=1e-4)
 
 
+def test_videos_of_a_batch_move_each_other():
+    batch = {"video": paddle.rand([3, 3, 4, 32, 32]), "pose": paddle.rand([3, 4, 6])}
+    assert "animated" not in model().eval_step(batch)
+    outputs = model(eval_animation=True).eval_step(batch)
+    assert outputs["animated"].shape == [12, 3, 32, 32]
+    assert np.array_equal(outputs["pose_driver"][2].numpy(), batch["pose"][0].numpy())
+
+
+def test_pictures_of_a_training_show_no_animation():
+    made = model(eval_animation=True)
+    assert set(made.visuals(batch())) == {"source", "driving", "made", "moved"}
+
+
+def test_pixels_alone_can_teach():
+    section = load_config(SMOKE / "firstorder.yaml").model.to_dict()["train_params"]
+    section["loss_weights"] = {"reconstruction": 4}
+    made, pair = ready(model(train_params=section)), batch()
+    logs = made.train_step(pair)
+    assert set(logs) == {"reconstruction"}
+    again = made.train_step(pair)
+    assert float(again["reconstruction"]) < float(logs["reconstruction"])
+
+
 def test_unknown_losses_are_refused():
     section = load_config(SMOKE / "firstorder.yaml").model.to_dict()["train_params"]
     section["loss_weights"] = {"percptual": [1] * 5}
