@@ -42,6 +42,7 @@ from ppzoo.runtime import select_device
 
 FEATHER = 0.1  # of a face's square, over which it fades into the picture
 PREVIEW = 512  # pixels: the largest height of a preview
+_SQUEEZED = 1.1  # of a whole picture's sides, from which on it is worth a word that one is longer
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +212,7 @@ class FirstOrderPredictor:
         with VideoReader(driving) as reader:
             clip = _Clip(reader, seconds)
             self.animator.expect(clip.count)
-            faces = self._faces(picture, name_of(source))
+            faces = self._faces(picture, name_of(source), notes)
             part = self._driver_part(clip, notes)
             initial = self._initial(clip, part, faces)
             count = 0
@@ -264,11 +265,16 @@ class FirstOrderPredictor:
             notes.append("adapt_scale is of account for relative motion only")
         return notes
 
-    def _faces(self, picture: np.ndarray, name: str) -> list[_Face]:
+    def _faces(self, picture: np.ndarray, name: str, notes: list[str]) -> list[_Face]:
         """Return what moves in the source picture, the largest face first."""
         size = picture.shape[:2]
         if self.detector is None:
             everything = (0, 0, size[1], size[0])
+            if max(size) > _SQUEEZED * min(size):
+                notes.append(
+                    f"the picture is {size[1]} x {size[0]} pixels: the networks see it squeezed "
+                    "into a square"
+                )
             return [_Face(everything, self.animator.still(picture), "rectangle", 0.0)]
         parts = without_doubles(self.detector.detect(picture), size)
         if not parts:
@@ -299,10 +305,11 @@ class FirstOrderPredictor:
         if part is not None:
             return part
         if info.width != info.height:
-            looked = "" if self.detector is None else "there is no face in the driving film, so "
+            found = "there is no face in the driving film: its middle"
+            middle = "the middle of the driving film" if self.detector is None else found
             notes.append(
-                f"{looked}its middle is taken, {min(size)} x {min(size)} of {info.width} x "
-                f"{info.height} pixels"
+                f"{middle} is taken, {min(size)} x {min(size)} of {info.width} x {info.height} "
+                "pixels"
             )
         return centre_square(size)
 
