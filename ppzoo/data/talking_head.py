@@ -83,22 +83,16 @@ class Clip(NamedTuple):
 
 
 @functools.lru_cache(maxsize=_CACHED_CLIPS)
-def make_clip(number: int, frames: int) -> Clip:
-    """Return the clip of a number, always the same."""
+def make_clip(number: int, frames: int, person: int | None = None) -> Clip:
+    """Return the clip of a number, always the same.
+
+    Args:
+        number: of the clip.
+        frames: how many it has.
+        person: number of the one who speaks, None for somebody who is in no other clip.
+    """
     random = np.random.RandomState((number, 271))
-    skin = colour_near(random, 0.07, random.uniform(0.25, 0.6), random.uniform(0.55, 1.0))
-    head = Head(
-        skin=skin,
-        hair=colour_near(random, 0.08, random.uniform(0.2, 0.8), random.uniform(0.1, 0.7)),
-        eyes=colour_near(random, random.uniform(0.1, 0.7), 0.6, 0.5),
-        lips=tuple(0.75 * value for value in (skin[0], 0.7 * skin[1], 0.75 * skin[2])),
-        shirt=colour_near(random, random.uniform(), 0.6, 0.7),
-        wall=colour_near(random, random.uniform(), 0.2, random.uniform(0.4, 0.9)),
-        wide=random.uniform(0.28, 0.34),
-        high=random.uniform(0.37, 0.43),
-        mouth=random.uniform(0.085, 0.12),
-        fringe=random.uniform(0.05, 0.2),
-    )
+    head = _head(random if person is None else np.random.RandomState((person, 811)))
     times = np.arange(frames) / FPS
     ways = []
     for low, high in ((0.46, 0.54), (0.47, 0.53), (-1.0, 1.0), (-0.12, 0.12)):
@@ -112,6 +106,22 @@ def make_clip(number: int, frames: int) -> Clip:
     poses = np.stack([*ways, 1 - shut], axis=1).astype(np.float32)
     speech = speak(number, frames, FPS)
     return Clip(head, poses, speech, melspectrogram(speech.wav))
+
+
+def _head(random: np.random.RandomState) -> Head:
+    skin = colour_near(random, 0.07, random.uniform(0.25, 0.6), random.uniform(0.55, 1.0))
+    return Head(
+        skin=skin,
+        hair=colour_near(random, 0.08, random.uniform(0.2, 0.8), random.uniform(0.1, 0.7)),
+        eyes=colour_near(random, random.uniform(0.1, 0.7), 0.6, 0.5),
+        lips=tuple(0.75 * value for value in (skin[0], 0.7 * skin[1], 0.75 * skin[2])),
+        shirt=colour_near(random, random.uniform(), 0.6, 0.7),
+        wall=colour_near(random, random.uniform(), 0.2, random.uniform(0.4, 0.9)),
+        wide=random.uniform(0.28, 0.34),
+        high=random.uniform(0.37, 0.43),
+        mouth=random.uniform(0.085, 0.12),
+        fringe=random.uniform(0.05, 0.2),
+    )
 
 
 def draw_head(
@@ -181,8 +191,8 @@ class TalkingHeadDataset(paddle.io.Dataset):
     [3, size, size], with `pose_source` and `pose_driving` [6], the head's pose and the mouth's
     opening; to test, `video` [3, frames, size, size] and `pose` [frames, 6].
 
-    Heads of the test are others than those of the training. Clips are the same each time: the index
-    decides.
+    Clips of the test are others than those of the training, and so are their heads unless there are
+    `people`. Clips are the same each time: the index decides.
 
     Args:
         mode: `train` or `test`.
@@ -193,6 +203,8 @@ class TalkingHeadDataset(paddle.io.Dataset):
         size: side of the pictures in pixels, 32 to 512; Wav2Lip's networks take 96.
         reach: with `lipsync`, see above; `LSE` wants 15, and 0 adds nothing.
         whole: with `lipsync`, see above; `samples` stays None then.
+        people: how many there are, who then speak in the training and in the test; None for as many
+            as there are clips.
 
     Raises:
         ConfigError: an argument out of range.
@@ -210,6 +222,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
         size: int = SIZE,
         reach: int = 0,
         whole: bool = False,
+        people: int | None = None,
     ) -> None:
         super().__init__()
         for key, text, known in (
@@ -234,6 +247,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
             ("frames", frames, 3 * FRAMES, 500),
             ("size", size, 32, 512),
             ("reach", reach, 0, 100),
+            ("people", 1 if people is None else people, 1, _FIRST_TEST_CLIP),
         ):
             if not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(
@@ -241,7 +255,7 @@ class TalkingHeadDataset(paddle.io.Dataset):
                 )
         self.mode, self.task, self.samples = mode, task, samples
         self.clips, self.frames, self.size = clips, frames, size
-        self.reach, self.whole = reach, whole
+        self.reach, self.whole, self.people = reach, whole, people
 
     def clip(self, index: int) -> Clip:
         """Return the clip of the sample at `index`."""
@@ -252,7 +266,9 @@ class TalkingHeadDataset(paddle.io.Dataset):
 
     def _numbered(self, number: int) -> Clip:
         first = 0 if self.mode == "train" else _FIRST_TEST_CLIP
-        return make_clip(first + number % self.clips, self.frames)
+        number %= self.clips
+        person = None if self.people is None else number % self.people
+        return make_clip(first + number, self.frames, person)
 
     def get_batch(self, indices: Sequence[int]) -> dict[str, Any]:
         """Return the samples at `indices`, stacked; the loader's fast path."""

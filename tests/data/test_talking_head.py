@@ -95,6 +95,20 @@ def test_whole_clips_can_have_sounds_around():
     assert np.array_equal(sample["mels_around"][2], sample["mel"])
 
 
+def test_people_speak_in_the_training_and_in_the_test():
+    train, test = (
+        TalkingHeadDataset(mode, samples=4, clips=4, frames=20, people=2)
+        for mode in ("train", "test")
+    )
+    heads = [train.clip(i).head for i in range(4)]
+    assert heads[0] == heads[2] == test.clip(0).head
+    assert heads[1] == heads[3] == test.clip(3).head
+    assert heads[0] != heads[1]
+    for first, second in ((train.clip(0), train.clip(2)), (train.clip(0), test.clip(0))):
+        assert not np.array_equal(first.poses, second.poses)
+        assert not np.array_equal(first.speech.opening, second.speech.opening)
+
+
 def test_the_opening_of_a_mouth_can_be_measured():
     for number in (0, 1, 2):
         clip = make_clip(number, 50)
@@ -116,7 +130,7 @@ def test_the_task_motion_has_poses():
     [
         *({"mode": "val"}, {"task": "sing"}, {"frames": 10}, {"size": 8}, {"reach": -1}),
         *({"whole": True, "samples": 3}, {"whole": True, "task": "motion"}),
-        {"whole": True, "clips": 1},
+        *({"whole": True, "clips": 1}, {"people": 0}),
     ],
 )
 def test_arguments_are_checked(options):
