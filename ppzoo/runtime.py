@@ -15,6 +15,7 @@ import ctypes
 import dataclasses
 import functools
 import math
+import multiprocessing
 import os
 import platform
 import random
@@ -136,6 +137,14 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     paddle.seed(seed)
+
+
+def end_with_parent() -> None:
+    """Wait until the process that started this one is gone, however it ended, and end this one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

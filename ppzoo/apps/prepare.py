@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ppzoo.apps import prepare_pairs, prepare_video
+from ppzoo.apps import prepare_pairs, prepare_talking, prepare_video
 from ppzoo.data import build_dataset
 from ppzoo.data.cartoon_pairs import Made, make_cartoon_pairs
 from ppzoo.data.sources import SOURCES, fetch_dataset, how_to_get
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         fetched.add_argument("--out", metavar="DIR", help=f"folder to make (data/{name})")
         fetched.add_argument("--archive", metavar="FILE", help="archive that was fetched by hand")
     prepare_video.add_commands(names)
+    prepare_talking.add_command(names)
     prepare_pairs.add_commands(commands)
     check = commands.add_parser("check", help="say what is in a folder, or what a config reads")
     check.add_argument("path", metavar="CONFIG-or-DIR", help="a YAML, or a folder of pictures")
@@ -86,6 +87,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.dataset in prepare_video.COMMANDS:
         _say(prepare_video.run(args))
+        return 0
+    if args.dataset == "talking":
+        _say(prepare_talking.run(args))
         return 0
     out = args.out or f"data/{args.dataset}"
     count = fetch_dataset(args.dataset, out, args.archive)

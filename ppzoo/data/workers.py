@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ppzoo.errors import ConfigError, DataError, UserError
+from ppzoo.runtime import end_with_parent
 
 Batch = dict[str, Any]
 Read = Callable[[int, np.ndarray], Batch]
@@ -168,18 +169,10 @@ def _start_worker(read: Read, slots: list[mmap.mmap]) -> None:
     # prints a stack trace, may wait for ever for a lock that another thread held at the fork.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     if "cv2" in sys.modules:
         # OpenCV's threads do not survive the fork.
         sys.modules["cv2"].setNumThreads(0)
-
-
-def _end_with_parent() -> None:
-    """Wait until the main process is gone, however it ended, and go too."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(epoch: int, indices: np.ndarray, slot: int | None) -> Batch:

@@ -142,7 +142,7 @@ def build_detector(
     if name == "auto":
         if weight_path is not None:
             raise ConfigError("a weight_path needs a detector by name: 'sfd' or 'blazeface'")
-        name = _best_at_hand()
+        name = best_at_hand()
         _log.info("faces are detected by %r, the best detector whose weights are here", name)
     if name not in _CLASSES:
         known = ", ".join(repr(known) for known in ("auto", *_CLASSES))
@@ -154,8 +154,10 @@ def build_detector(
     return build() if name == "cascade" else build(weight_path)
 
 
-def _best_at_hand() -> str:
-    for name in ("sfd", "blazeface"):
+def best_at_hand() -> DetectorName:
+    """Return which detector "auto" is: the best one whose weights are on this computer."""
+    names: tuple[DetectorName, ...] = ("sfd", "blazeface")
+    for name in names:
         if cached_path(_WEIGHTS[name]).is_file():
             return name
     return "cascade"
