@@ -276,22 +276,22 @@ class FirstOrderPredictor:
                     "into a square"
                 )
             return [_Face(everything, self.animator.still(picture), "rectangle", 0.0)]
-        parts = without_doubles(self.detector.detect(picture), size)
-        if not parts:
+        places = without_doubles(self.detector.detect(picture), size)
+        if not places:
             raise DataError(
                 f"there is no face in {name} ({size[1]} x {size[0]} pixels, looked for by "
                 f"{detector_name(self.detector)!r}): give a picture where one is seen from the "
                 "front, try another --face-detector, or animate the whole picture with --whole, "
                 "such as a figure or a drawing"
             )
-        if not self.multi_person or len(parts) == 1:
+        if not self.multi_person or len(places) == 1:
             masks: list[Any] = ["rectangle"]
         else:
-            masks = list(face_masks(parts, self.ratio, FEATHER))
+            masks = list(face_masks(places, self.ratio, FEATHER))
         return [
-            _Face(part, self.animator.still(cut(picture, part)), mask, FEATHER)
+            _Face(place.square, self.animator.still(cut(picture, place.square)), mask, FEATHER)
             # Without `multi_person` there is one mask only, for the largest face.
-            for part, mask in zip(parts, masks, strict=False)
+            for place, mask in zip(places, masks, strict=False)
         ]
 
     def _driver_part(self, clip: _Clip, notes: list[str]) -> Part:

@@ -7,10 +7,11 @@ Boxes are (x1, y1, x2, y2) in pixels, the right and lower edges exclusive.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from ppzoo.faces.blend import soft_mask
+from ppzoo.faces.blend import smooth_step
 from ppzoo.faces.boxes import overlaps
 from ppzoo.faces.detector import Face, FaceDetector
 
@@ -21,6 +22,19 @@ _NEARLY = 0.9  # of the shorter side of a picture, from which on a square is as 
 _DOUBLE = 0.5  # intersection over union of two squares, above which their faces are one
 _LOOKS = 4  # frames that a detector is given at once
 _OFTEN = 0.25  # of the looks, in which a driver's face must be found to be believed in
+
+
+@dataclass(frozen=True)
+class FacePlace:
+    """Where a face is in a picture.
+
+    Args:
+        square: about the face, see `face_square`.
+        middle: (x, y) of the face; at the picture's edge not that of the square.
+    """
+
+    square: Part
+    middle: tuple[float, float]
 
 
 def face_square(box: Sequence[float], size: tuple[int, int]) -> Part:
@@ -44,19 +58,20 @@ def centre_square(size: tuple[int, int]) -> Part:
     return _square((width / 2, height / 2), min(size), size)
 
 
-def without_doubles(faces: Iterable[Face], size: tuple[int, int]) -> list[Part]:
-    """Return the squares about faces, in their order, without those that lie on an earlier one.
+def without_doubles(faces: Iterable[Face], size: tuple[int, int]) -> list[FacePlace]:
+    """Return where faces are, in their order, without those that lie on an earlier one.
 
     Args:
         faces: the largest first.
         size: height and width of the picture.
     """
-    kept: list[Part] = []
+    kept: list[FacePlace] = []
     for face in faces:
         square = face_square(face.box, size)
-        shared = overlaps(np.array([square]), np.array(kept).reshape(-1, 4))
-        if not (shared > _DOUBLE).any():
-            kept.append(square)
+        others = np.array([place.square for place in kept]).reshape(-1, 4)
+        if not (overlaps(np.array([square]), others) > _DOUBLE).any():
+            x1, y1, x2, y2 = face.box
+            kept.append(FacePlace(square, ((x1 + x2) / 2, (y1 + y2) / 2)))
     return kept
 
 
@@ -106,30 +121,30 @@ def driver_square(
     return _square(tuple((low + high) / 2), float((high - low).max()), size)
 
 
-def face_masks(parts: Sequence[Part], ratio: float, feather: float) -> list[np.ndarray]:
+def face_masks(places: Sequence[FacePlace], ratio: float, feather: float) -> list[np.ndarray]:
     """Return for several faces what is seen of each, if they are laid down in their order.
 
-    Each is an ellipse that fades. Where two of them meet, a later one is seen only where it is
-    nearer to its own middle, in units of its own size: no face is covered by another's background.
+    Each is an ellipse about the face's middle that fades. Where two of them meet, a later one is
+    seen only where it is nearer to its own middle, in units of its own size: no face is covered by
+    another's background.
 
     Args:
-        parts: the squares.
-        ratio: half the axes of the ellipses, as a share of the sides.
+        places: of the faces.
+        ratio: half the axes of the ellipses, as a share of the squares' sides.
         feather: how far ellipses fade, as a share of the side.
 
     Returns:
         float32 [H, W] of each square's size, from 0 to 1.
     """
     masks = []
-    for index, part in enumerate(parts):
-        x1, y1, x2, y2 = part
-        mask = soft_mask((y2 - y1, x2 - x1), "ellipse", feather, ratio=ratio)
+    for index, place in enumerate(places):
+        x1, y1, x2, y2 = place.square
         y, x = np.mgrid[y1:y2, x1:x2] + 0.5
-        own = _distance(part, x, y)
-        for other in parts[:index]:
-            nearer = (_distance(other, x, y) - own) / max(feather, 1e-6)
-            mask *= (0.5 + nearer).clip(0, 1).astype(np.float32)
-        masks.append(mask)
+        own = _distance(place, x, y)
+        mask = smooth_step((ratio - own) / max(feather, 1e-6))
+        for other in places[:index]:
+            mask *= (0.5 + (_distance(other, x, y) - own) / max(feather, 1e-6)).clip(0, 1)
+        masks.append(mask.astype(np.float32))
     return masks
 
 
@@ -150,7 +165,6 @@ def _square(middle: Sequence[float], side: float, size: tuple[int, int]) -> Part
     return left, top, left + whole, top + whole
 
 
-def _distance(part: Part, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return how far pixels are from a square's middle, in sides of the square."""
-    x1, y1, x2, y2 = part
-    return np.hypot((x - (x1 + x2) / 2) / (x2 - x1), (y - (y1 + y2) / 2) / (y2 - y1))
+def _distance(place: FacePlace, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return how far pixels are from a face's middle, in sides of its square."""
+    return np.hypot(x - place.middle[0], y - place.middle[1]) / (place.square[2] - place.square[0])

@@ -142,12 +142,17 @@ def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return picture
 
 
+def smooth_step(share: np.ndarray) -> np.ndarray:
+    """Return 0 where a share is negative, 1 from 1 on, and a smooth step between."""
+    t = np.asarray(share).clip(0, 1)
+    return t * t * (3 - 2 * t)
+
+
 def _fall(distance: np.ndarray, reach: float) -> np.ndarray:
     """Return 0 where a distance is negative, 1 beyond `reach`, and a smooth step between."""
     if reach <= 0:
         return (distance > 0).astype(np.float64)
-    t = (distance / reach).clip(0, 1)
-    return t * t * (3 - 2 * t)
+    return smooth_step(distance / reach)
 
 
 def _check_picture(picture: np.ndarray, name: str) -> None:

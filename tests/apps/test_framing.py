@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ppzoo.apps.framing import (
+    FacePlace,
     centre_square,
     cut,
     driver_square,
@@ -63,8 +64,10 @@ class TestFaceSquare:
 class TestDoubles:
     def test_the_larger_of_two_on_one_place_stays(self):
         boxes = [(100, 100, 160, 160), (105, 100, 160, 155), (300, 100, 340, 140)]
-        squares = without_doubles([Face(box, 1.0) for box in boxes], (400, 600))
+        places = without_doubles([Face(box, 1.0) for box in boxes], (400, 600))
+        squares = [place.square for place in places]
         assert squares == [face_square(boxes[0], (400, 600)), face_square(boxes[2], (400, 600))]
+        assert [place.middle for place in places] == [(130, 130), (320, 120)]
 
     def test_neighbours_stay(self):
         boxes = [(100, 100, 160, 160), (165, 100, 220, 155)]
@@ -107,11 +110,17 @@ class TestDriver:
         assert driver_square(frames(2), Listed([[], []]), 1, (100, 200)) is None
 
 
+def centred(*squares):
+    return [FacePlace(s, ((s[0] + s[2]) / 2, (s[1] + s[3]) / 2)) for s in squares]
+
+
 class TestMasks:
     def test_where_two_meet_each_keeps_its_own_middle(self):
         parts = [(0, 0, 100, 100), (40, 10, 120, 90)]
         frame = np.zeros((100, 130, 3), np.uint8)
-        for level, part, mask in zip((100, 200), parts, face_masks(parts, 0.5, 0.1), strict=True):
+        for level, part, mask in zip(
+            (100, 200), parts, face_masks(centred(*parts), 0.5, 0.1), strict=True
+        ):
             side = part[2] - part[0]
             paste(frame, np.full((side, side, 3), level, np.uint8), part, mask)
         row = frame[50, :, 0].astype(int)
@@ -122,17 +131,24 @@ class TestMasks:
         assert row[64:70].max() > 110  # half way, in units of either size, at 66.7
 
     def test_alone_it_is_the_ellipse(self):
-        (mask,) = face_masks([(10, 10, 110, 110)], 0.4, 0)
+        (mask,) = face_masks(centred((10, 10, 110, 110)), 0.4, 0)
         assert mask.mean() == pytest.approx(np.pi * 0.16, rel=0.02)
-        (mask,) = face_masks([(10, 10, 110, 110)], 1.0, 0.1)
+        (mask,) = face_masks(centred((10, 10, 110, 110)), 1.0, 0.1)
         assert (mask == 1).all()
 
     def test_order_decides_which_one_is_whole(self):
-        parts = [(0, 0, 60, 60), (30, 0, 90, 60)]
+        parts = centred((0, 0, 60, 60), (30, 0, 90, 60))
         masks = face_masks(parts, 0.5, 0.1)
         alone = face_masks(parts[:1], 0.5, 0.1)[0]
         assert (masks[0] == alone).all()
         assert (masks[1] == alone).mean() < 0.9
+
+    def test_at_the_edge_it_is_about_the_face_and_not_the_square(self):
+        (place,) = without_doubles([Face((170, 40, 200, 70), 1.0)], (100, 200))
+        assert place == FacePlace((140, 25, 200, 85), (185, 55))
+        (mask,) = face_masks([place], 0.4, 0.1)
+        assert (mask[30, 30:] == 1).all()  # the whole face up to the picture's edge
+        assert (mask[:, :20] == 0).all()
 
 
 def test_cut() -> None:
