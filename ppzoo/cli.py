@@ -40,7 +40,12 @@ REGISTRIES = {
 # returns an exit code or nothing.
 COMMANDS = {
     "data": ("make or fetch datasets", "ppzoo.apps.prepare"),
-    "measure": ("compare two folders of pictures: FID, KID", "ppzoo.apps.measure"),
+    "measure": ("compare folders of pictures, films, lips and sound", "ppzoo.apps.measure"),
+}
+# Where the second word stands for a module of its own, which adds it as a positional argument.
+SPECIAL = {
+    ("measure", "sync"): "ppzoo.apps.measure_sync",
+    ("measure", "motion"): "ppzoo.apps.measure_motion",
 }
 
 
@@ -78,7 +83,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     for name, (purpose, module_name) in COMMANDS.items():
         command = commands.add_parser(name, help=purpose)
         if argv[:1] == [name]:
-            module = importlib.import_module(module_name)
+            module = importlib.import_module(SPECIAL.get(tuple(argv[:2]), module_name))
             module.add_arguments(command)
             command.set_defaults(call=module.run)
 

@@ -79,6 +79,10 @@ class Statistics:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `ppzoo measure` understands."""
+    parser.epilog = (
+        "films: `ppzoo measure sync --help` for lips and sound, `ppzoo measure motion --help` for "
+        "what was animated and the truth"
+    )
     add = parser.add_argument
     add("metrics", type=_metrics, metavar="METRICS", help="fid, kid, or fid,kid")
     add("generated", type=Path, metavar="GENERATED", help="folder of generated pictures, or .npz")
