@@ -167,31 +167,22 @@ def make_clips(film: Path, target: Path, recipe: Recipe, hear: Callable[[float],
     with VideoReader(film, recipe.fps) as reader:
         size = (reader.info.height, reader.info.width)
         if recipe.layout == "lips" and not reader.info.has_audio:
-            made.left_out["films without sound"] += 1
-            return made
+            return Made(left_out=collections.Counter({"films without sound": 1}))
         frames = _told(reader, recipe, hear)
         pieces = _pieces(_tracks(frames, recipe, size), recipe, made)
         made.problems = list(reader.problems)
-    if not pieces:
-        return made
-    names = [f"{number:04d}" for number in range(1, len(pieces) + 1)]
+    clips = {f"{number:04d}": piece for number, piece in enumerate(pieces, 1)}
     try:
         if recipe.layout == "lips":
-            for name in names:
-                (target / name).mkdir(parents=True)
-            heard = _write_sounds(film, pieces, [target / name / SOUND for name in names], recipe)
-            made.left_out["faces without sound"] += len(pieces) - len(heard)
-            for number in sorted(set(range(len(pieces))) - heard):
-                (target / names[number] / SOUND).unlink(missing_ok=True)
-                (target / names[number]).rmdir()
-            pieces = [pieces[number] for number in sorted(heard)]
-            names = [names[number] for number in sorted(heard)]
-        with VideoReader(film, recipe.fps) as reader:
-            _write_pictures(reader, pieces, [target / name for name in names], recipe, size)
+            clips = _write_sounds(film, clips, target, recipe)
+            made.left_out["faces without sound"] += len(pieces) - len(clips)
+        if clips:
+            with VideoReader(film, recipe.fps) as reader:
+                _write_pictures(reader, clips, target, recipe, size)
     except OSError as error:
         raise UserError(f"cannot write clips to {target}: {error.strerror or error}") from error
-    seconds = [float(len(piece.boxes) / recipe.fps) for piece in pieces]
-    made.clips = dict(zip(names, seconds, strict=True))
+    made.clips = {name: float(len(piece.boxes) / recipe.fps) for name, piece in clips.items()}
+    made.left_out = +made.left_out  # without what did not happen
     return made
 
 
@@ -242,7 +233,8 @@ def _pieces(tracks: list[Piece], recipe: Recipe, made: Made) -> list[Piece]:
     if not tracks:
         made.left_out["films without a face"] += 1
     kept = []
-    for track in _most_important(tracks, recipe.max_faces):
+    chosen = _most_important(tracks, recipe.max_faces)
+    for track in chosen:
         for part in _steady(track) if recipe.layout == "motion" else [track]:
             count = math.ceil(len(part.boxes) / most)
             bounds = [round(i * len(part.boxes) / count) for i in range(count + 1)]
@@ -254,7 +246,7 @@ def _pieces(tracks: list[Piece], recipe: Recipe, made: Made) -> list[Piece]:
                     made.left_out["faces too small"] += 1
                 else:
                     kept.append(piece)
-    beyond = len(tracks) - len(_most_important(tracks, recipe.max_faces))
+    beyond = len(tracks) - len(chosen)
     made.left_out["faces beyond --max-faces"] += beyond
     return sorted(kept, key=lambda piece: piece.first)
 
@@ -297,14 +289,15 @@ def _square(piece: Piece, margin: float, size: tuple[int, int]) -> tuple[int, in
 
 
 def _write_pictures(
-    reader: Any, pieces: list[Piece], targets: list[Path], recipe: Recipe, size: tuple[int, int]
+    reader: Any, clips: dict[str, Piece], target: Path, recipe: Recipe, size: tuple[int, int]
 ) -> None:
-    waiting = collections.deque(zip(pieces, targets, strict=True))
+    waiting = collections.deque(clips.items())
     active: list[_Clip] = []
     with contextlib.ExitStack() as stack:
         for number, frame in enumerate(reader):
-            while waiting and waiting[0][0].first <= number:
-                active.append(stack.enter_context(_Clip(*waiting.popleft(), recipe, size)))
+            while waiting and waiting[0][1].first <= number:
+                name, piece = waiting.popleft()
+                active.append(stack.enter_context(_Clip(piece, target / name, recipe, size)))
             for one in active:
                 one.add(frame)
                 if number + 1 == one.piece.end:
@@ -380,33 +373,38 @@ class _Clip:
         return whole(clip(enlarged, *self._frame_size))
 
 
-def _write_sounds(film: Path, pieces: list[Piece], targets: list[Path], recipe: Recipe) -> set[int]:
-    """Write the sound of each piece, 16 bits at 16 kHz; return the numbers of those with any."""
+def _write_sounds(
+    film: Path, clips: dict[str, Piece], target: Path, recipe: Recipe
+) -> dict[str, Piece]:
+    """Write the sound of each clip, 16 bits at 16 kHz; return the clips that have any."""
     from ppzoo.media.video.sound import audio_chunks
 
-    spans = [
-        tuple(round(number * SAMPLE_RATE / recipe.fps) for number in (piece.first, piece.end))
-        for piece in pieces
-    ]
-    heard: set[int] = set()
+    spans = {
+        name: [round(number * SAMPLE_RATE / recipe.fps) for number in (piece.first, piece.end)]
+        for name, piece in clips.items()
+    }
+    heard: set[str] = set()
     position = 0
     with contextlib.ExitStack() as stack:
-        files: dict[int, wave.Wave_write] = {}
-        for chunk in audio_chunks(film, SAMPLE_RATE):
+        files: dict[str, wave.Wave_write] = {}
+        for chunk in audio_chunks(film, SAMPLE_RATE) if clips else ():
             samples = np.round(chunk[0].clip(-1, 1) * 32767).astype("<i2")
             end = position + len(samples)
-            for number, (first, last) in enumerate(spans):
-                piece = samples[max(first - position, 0) : max(last - position, 0)]
-                if not len(piece):
+            for name, (first, last) in spans.items():
+                part = samples[max(first - position, 0) : max(last - position, 0)]
+                if not len(part):
                     continue
-                if number not in files:
-                    file = stack.enter_context(wave.open(os.fspath(targets[number]), "wb"))
-                    file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-                    files[number] = file
-                files[number].writeframesraw(piece.tobytes())
-                if piece.any():
-                    heard.add(number)
+                if name not in files:
+                    path = target / name / SOUND
+                    path.parent.mkdir(parents=True)
+                    files[name] = stack.enter_context(wave.open(os.fspath(path), "wb"))
+                    files[name].setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+                files[name].writeframesraw(part.tobytes())
+                if part.any():
+                    heard.add(name)
                 if end >= last:
-                    files.pop(number).close()
+                    files.pop(name).close()
             position = end
-    return heard
+    for name in set(clips) - heard:
+        shutil.rmtree(target / name, ignore_errors=True)
+    return {name: piece for name, piece in clips.items() if name in heard}
