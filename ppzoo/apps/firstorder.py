@@ -42,6 +42,7 @@ from ppzoo.runtime import select_device
 
 FEATHER = 0.1  # of a face's square, over which it fades into the picture
 PREVIEW = 512  # pixels: the largest height of a preview
+_MOST_LOOKS = 200  # at a film, for its driver's face
 _SQUEEZED = 1.1  # of a whole picture's sides, from which on it is worth a word that one is longer
 
 
@@ -98,7 +99,8 @@ class FirstOrderPredictor:
         detector_weights: weights of the face detector, by default the official ones.
         whole: animate the whole source picture by the whole film, without looking for faces: for
             figures, drawings, or pictures that are cut out already.
-        detect_every: look for the driver's face in every so many frames.
+        detect_every: look for the driver's face in every so many frames; of a long film, in 200
+            frames at most.
         keep_sound: give the result the film's sound, which PaddleGAN leaves out.
         preview: a second film, with source, driver and result side by side.
         backend: how the networks are run, see `make_runner`; by default the fastest.
@@ -300,8 +302,8 @@ class FirstOrderPredictor:
         size, part = (info.height, info.width), None
         if self.detector is not None:
             with clip.bar("looking for the driver's face", self.progress) as bar:
-                frames = _counted(clip.frames(), bar)
-                part = driver_square(frames, self.detector, self.detect_every, size)
+                every = max(self.detect_every, -(-(clip.count or 1) // _MOST_LOOKS))
+                part = driver_square(_counted(clip.frames(), bar), self.detector, every, size)
         if part is not None:
             return part
         if info.width != info.height:

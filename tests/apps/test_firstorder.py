@@ -315,6 +315,11 @@ class TestFaces:
         predictor(detect_every=3).run(pattern(*SOURCE), film)
         assert detector.seen == 1 + 3
 
+    def test_looks_at_a_long_film_are_spread(self, predictor, detector, film, monkeypatch):
+        monkeypatch.setattr(firstorder, "_MOST_LOOKS", 2)
+        predictor(detect_every=1).run(pattern(*SOURCE), film)
+        assert detector.seen == 1 + 2
+
     def test_missing_weights_say_what_to_do(self, weights, monkeypatch):
         def missing(name, weight_path):
             raise WeightsError("the weights 's3fd' are missing")
