@@ -7,8 +7,10 @@ import argparse
 import contextlib
 import itertools
 import logging
+import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -36,11 +38,11 @@ from ppzoo.apps.talkers import (
 )
 from ppzoo.config import Component
 from ppzoo.errors import DataError, UserError, WeightsError
-from ppzoo.faces.blend import paste, resize
+from ppzoo.faces.blend import paste, resize, soft_mask
 from ppzoo.faces.boxes import hairline_to_chin
 from ppzoo.faces.detector import DetectorName, Face, FaceDetector
 from ppzoo.faces.tracking import FaceTracker
-from ppzoo.media.mel import BANDS, WINDOW
+from ppzoo.media.mel import BANDS, SAMPLE_RATE, WINDOW
 from ppzoo.media.video import VideoWriter, probe
 from ppzoo.media.video.background import in_background
 from ppzoo.media.video.sound import audio_chunks
@@ -62,6 +64,8 @@ _NET = "netG"
 _SMOOTH = 5  # frames over which boxes are averaged
 _FEATHER = 0.1
 _SQUARE = ("cascade", "blazeface")  # detectors whose boxes are not those that Wav2Lip learned from
+# Of a face's height, where the frame's upper half becomes the lower half drawn.
+_BORDER = (0.42, 0.52)
 _AHEAD = 4  # frames whose faces are found before they are needed
 _WORTH_MEASURING = 64  # frames, from which on it is worth to find the fastest backend
 # On a CPU, more faces at once cost memory and gain nothing.
@@ -97,6 +101,7 @@ class Wav2LipPredictor:
         face_enhancement: not in the zoo yet.
         config: the YAML that it was trained with. By default the `config.yaml` beside the weights,
             as in a run folder; without one the network is recognised by its weights.
+        detector_weights: weights of the face detector to use instead of the official ones.
         speaker: which face talks: 0 for the largest where it is first seen, 1 for the next one...
             It is followed from there on, see `Speaker`.
         detect_every: look for faces in each frame of this number, and follow them between.
@@ -105,6 +110,8 @@ class Wav2LipPredictor:
             beginning, as in PaddleGAN, or "pingpong", the way back, which makes no jump.
         feather: how far the edge of what is drawn fades into the frame, as a share of the shorter
             side of its box; 0 for a hard edge, as in PaddleGAN.
+        lower_only: lay only the lower half of what is drawn into the frame. The upper half is the
+            same face in fewer pixels.
         lead: seconds before a frame at which the sound begins that the network hears for it.
             PaddleGAN takes 0, so that lips are a frame too early.
         preview: a second film, each frame beside the one that it was made of.
@@ -138,11 +145,13 @@ class Wav2LipPredictor:
         face_enhancement: bool = False,
         *,
         config: Source | None = None,
+        detector_weights: Source | None = None,
         speaker: int = 0,
         detect_every: int = 5,
         sound: Sound = "replace",
         cycle: Cycle = "restart",
         feather: float = _FEATHER,
+        lower_only: bool = False,
         lead: float | Fraction = LEAD,
         preview: Source | None = None,
         backend: str | None = None,
@@ -173,7 +182,8 @@ class Wav2LipPredictor:
         self.smooth = 1 if nosmooth else _SMOOTH
         self.speaker, self.detect_every = speaker, detect_every
         self.sound, self.cycle = sound, cycle
-        self.feather, self.lead = float(feather), Fraction(lead).limit_denominator(10_000)
+        self.feather, self.lower_only = float(feather), lower_only
+        self.lead = Fraction(lead).limit_denominator(10_000)
         self.preview, self.backend, self.progress = preview, backend, progress
         self.device = select_device(device)
         self.weight_path = path = find_weights("wav2lip", checkpoint_path)
@@ -188,7 +198,7 @@ class Wav2LipPredictor:
         load_state(self.generator, arrays, path)
         self.generator.eval()
         self.film: Film | None = None
-        self._detector = face_detector
+        self._detector, self._detector_weights = face_detector, detector_weights
         self._runner: Runner | None = None
         self._has_measured = False
         self._is_cpu = paddle.device.get_device().startswith("cpu")
@@ -197,13 +207,21 @@ class Wav2LipPredictor:
         self._planned = 0  # frames of the film under way
         self.remarks: list[str] = []
 
-    def run(self, face: Source, audio_seq: Source, outfile: Source) -> Film:
+    def run(
+        self,
+        face: Source,
+        audio_seq: Source,
+        outfile: Source,
+        *,
+        seconds: float | None = None,
+    ) -> Film:
         """Make a face talk, and write the film.
 
         Args:
             face: a film, or a picture.
             audio_seq: what is said: an audio file or a film, of any format.
             outfile: the new film, `.mp4`, `.mov` or `.mkv`; its folder is made.
+            seconds: take only the beginning of the sound.
 
         Returns:
             what was made.
@@ -215,11 +233,15 @@ class Wav2LipPredictor:
         from tqdm import tqdm
 
         begin = time.perf_counter()
+        if seconds is not None and not seconds > 0:
+            raise UserError(f"seconds is {seconds}, expected more than 0")
         path = self._check_targets(face, audio_seq, outfile)
         source = FaceFilm(face, self.framing, self.fps, self.static)
         if self.sound == "keep" and not source.has_sound:
             raise UserError(f"{source.name} has no sound that could be kept (sound is 'keep')")
         voice = read_voice(audio_seq)
+        if seconds is not None:
+            voice = replace(voice, samples=min(voice.samples, round(seconds * SAMPLE_RATE)))
         count, shape = voice.frame_count(source.fps), (0, 0)
         heard = {"replace": audio_seq, "keep": face, "none": None}[self.sound]
         with contextlib.ExitStack() as exits:
@@ -329,8 +351,10 @@ class Wav2LipPredictor:
         path = check_target(face, outfile)
         check_target(audio, outfile)
         if self.preview is not None:
-            for other in (face, audio, outfile):
-                check_target(other, self.preview)
+            shown = check_target(face, self.preview)
+            check_target(audio, shown)
+            if os.path.realpath(shown) == os.path.realpath(path):
+                raise UserError(f"the preview and the result are both {path}: give them two names")
         return path
 
     def _changed(
@@ -346,8 +370,19 @@ class Wav2LipPredictor:
             before = frame
             if place is not None:
                 before = frame if self.preview is None else frame.copy()
-                paste(frame, drawn[i], place, feather=self.feather)
+                paste(frame, drawn[i], place, self._mask(place, frame.shape[:2]))
             yield before, frame
+
+    def _mask(self, place: Place, size: tuple[int, int]) -> np.ndarray:
+        """Return how much of what is drawn is seen in each pixel of a place, float32 [h, w]."""
+        x1, y1, x2, y2 = place
+        # At the frame's own edges there is no seam to hide.
+        sides = (x1 > 0, y1 > 0, x2 < size[1], y2 < size[0])
+        mask = soft_mask((y2 - y1, x2 - x1), "rectangle", self.feather, sides=sides)
+        if self.lower_only:
+            rows = (np.arange(y2 - y1) + 0.5) / (y2 - y1)
+            mask *= np.interp(rows, _BORDER, (0, 1))[:, np.newaxis].astype(np.float32)
+        return mask
 
     def _shots(self, source: FaceFilm) -> Generator[Shot, None, None]:
         """Yield frames with the speaker's place, without an end."""
@@ -392,7 +427,7 @@ class Wav2LipPredictor:
     def _looking(self) -> FaceDetector:
         """Return what finds faces; its weights are read when it is first needed."""
         if isinstance(self._detector, str):
-            self._detector = detector_of_film(self._detector)
+            self._detector = detector_of_film(self._detector, self._detector_weights)
         return self._detector
 
     def _nobody(self, source: FaceFilm) -> DataError:
@@ -494,6 +529,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--no-smooth", action="store_true", help="do not average boxes over 5 frames")
     add("--face-detector", choices=get_args(DetectorName), default="auto", help="what finds faces")
+    add("--detector-weights", metavar="FILE", help="its weights, by default the official ones")
     add("--detect-every", type=int, default=5, metavar="N", help="in every N-th frame (5)")
     add("--crop", type=int, nargs=4, default=[0, -1, 0, -1], metavar=four, help="of the frames")
     add("--rotate", action="store_true", help="turn frames clockwise by 90 degrees")
@@ -503,6 +539,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cycle", choices=get_args(Cycle), default="restart", help="of a film that is too short")
     add("--sound", choices=get_args(Sound), default="replace", help="of the result (replace)")
     add("--feather", type=float, default=_FEATHER, metavar="X", help="soft edge, 0 to 1 (0.1)")
+    add("--lower-only", action="store_true", help="leave the upper half of the face as it is")
+    add("--seconds", type=float, metavar="N", help="take only the beginning of the sound")
     add("--preview", metavar="FILE", help="also write a film with original and result abreast")
     add("--batch-size", type=int, default=128, metavar="N", help="faces at once, at most (128)")
     add("--backend", choices=BACKENDS, help="how to run the network (the fastest)")
@@ -535,16 +573,18 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         nosmooth=args.no_smooth,
         face_detector=args.face_detector,
         config=args.config,
+        detector_weights=args.detector_weights,
         speaker=args.speaker,
         detect_every=args.detect_every,
         sound=args.sound,
         cycle=args.cycle,
         feather=args.feather,
+        lower_only=args.lower_only,
         preview=args.preview,
         backend=args.backend,
         device=args.device,
     )
-    film = predictor.run(args.face, args.audio, target)
+    film = predictor.run(args.face, args.audio, target, seconds=args.seconds)
     places = say(film, [predictor.describe()])
     return places if args.preview is None else places | {"preview": Path(args.preview)}
 

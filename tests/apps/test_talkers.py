@@ -21,7 +21,6 @@ from ppzoo.apps.talkers import (
     voice_of,
 )
 from ppzoo.errors import DataError, UserError
-from ppzoo.faces.boxes import hairline_to_chin
 from ppzoo.faces.detector import Face
 from ppzoo.faces.tracking import TrackedFace
 from ppzoo.media.image import write_image
@@ -211,6 +210,3 @@ class TestPlace:
         assert given_place((10, 20, 30, 99), (50, 60)) == (30, 10, 60, 20)
         with pytest.raises(UserError, match=r"box 50 60 0 10 .* nothing of frames of 60 x 50"):
             given_place((50, 60, 0, 10), (50, 60))
-
-    def test_a_square_box_becomes_a_tall_one(self):
-        assert hairline_to_chin((100, 200, 200, 300)) == pytest.approx((108, 196, 192, 306))

@@ -310,6 +310,18 @@ class TestStream:
             assert not changed[~inside].any()
             assert changed[top + 4 : bottom - 4, left + 4 : right - 4].all()
 
+    def test_the_upper_half_may_stay(self, weights, tmp_path):
+        path = film(tmp_path / "a.mp4", [picture()] * 2)
+        box = (4, 44, 10, 50)
+        made = predictor(
+            weights, Shows(), box=box, feather=0, lower_only=True, preview=tmp_path / "p.mp4"
+        )
+        for before, after in streamed(made, path, 2 / 25):
+            rows = np.nonzero((before != after).any(axis=(1, 2)))[0]
+            assert abs(rows.min() - (4 + 0.42 * 40)) <= 1
+            assert rows.max() == 43
+            assert (after[26:44, 10:50, 1] == 0).all()
+
     @pytest.mark.parametrize("fps", [25, NTSC])
     def test_each_frame_hears_its_moment(self, weights, tmp_path, fps):
         path = film(tmp_path / "a.mp4", [picture()] * 20, fps)
@@ -337,6 +349,19 @@ class TestStream:
             rows, columns = np.nonzero((before != after).any(axis=-1))
             box = (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
             assert np.abs(np.subtract(box, (9, 22, 7, 24))).max() <= 1
+
+    def test_boxes_of_the_cascade_become_those_of_s3fd(self, weights, tmp_path):
+        class CascadeDetector(Red):
+            """Told by its name."""
+
+        path = film(tmp_path / "a.mp4", [picture((10, 30, 20, 40))] * 6)
+        made = predictor(
+            weights, Shows(), face_detector=CascadeDetector(), pads=(0,) * 4, feather=0, preview="p"
+        )
+        before, after = streamed(made, path, 6 / 25)[0]
+        rows, columns = np.nonzero((before != after).any(axis=-1))
+        box = (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
+        assert np.abs(np.subtract(box, (9, 31, 22, 38))).max() <= 1
 
     def test_frames_without_a_face_stay(self, weights, tmp_path):
         with_face, without = picture((10, 26, 10, 26)), picture()
@@ -474,6 +499,16 @@ class TestRun:
         assert done.size == done.size_before == (67, 51)
         assert (probe(out).width, probe(out).height) == (68, 52)  # H.264 has even sizes
 
+    def test_only_the_beginning(self, weights, tmp_path):
+        path = film(tmp_path / "a.mp4", [picture()] * 5)
+        made = predictor(weights, Shows(), box=BOX)
+        wav = sound(tmp_path / "a.wav", 1.0)
+        done = made.run(path, wav, tmp_path / "o.mp4", seconds=0.4)
+        assert done.frames == 10
+        assert lengths(done.path) == pytest.approx((0.4, 0.4), abs=0.04)
+        with pytest.raises(UserError, match="seconds is 0"):
+            made.run(path, wav, tmp_path / "o.mp4", seconds=0)
+
     def test_static(self, weights, tmp_path):
         path = film(tmp_path / "a.mp4", [picture(level=20 + 30 * i) for i in range(4)])
         made = predictor(weights, Shows(), box=BOX, static=True)
@@ -519,7 +554,7 @@ class TestRun:
         for face, audio, out in ((path, path, path), (other, path, path), (other, path, "o.avi")):
             with pytest.raises(UserError, match=r"would replace|cannot be written as"):
                 made.run(face, audio, out)
-        with pytest.raises(UserError, match="would replace"):
+        with pytest.raises(UserError, match=r"preview and the result are both .*o\.mp4"):
             made.run(other, path, tmp_path / "o.mp4")
 
     def test_a_drawn_head_talks(self, weights, tmp_path):

@@ -4,7 +4,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ppzoo.faces.boxes import clip, enlarge, non_maximum_suppression, overlaps
+from ppzoo.faces.boxes import (
+    clip,
+    enlarge,
+    hairline_to_chin,
+    non_maximum_suppression,
+    overlaps,
+)
 
 
 def test_overlaps_are_shared_area_over_joint_area() -> None:
@@ -51,3 +57,9 @@ def test_clipping_leaves_what_is_in_the_picture() -> None:
     assert clip((-5, 10, 50, 99), height=60, width=40) == (0, 10, 40, 60)
     assert clip((-5, -5, -2, -2), height=60, width=40) == (0, 0, 0, 0)
     assert clip((50, 70, 60, 80), height=60, width=40) == (40, 60, 40, 60)
+
+
+def test_a_square_box_becomes_a_tall_one() -> None:
+    tall = hairline_to_chin((100, 200, 200, 300))
+    assert tall == pytest.approx((108, 196, 192, 306))
+    assert hairline_to_chin((0, 0, 50, 50)) == pytest.approx((4, -2, 46, 53))
