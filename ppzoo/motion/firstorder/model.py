@@ -37,7 +37,6 @@ _LOSS_WEIGHTS = {
     "feature_matching": [0, 0, 0, 0],
     "perceptual": [0, 0, 0, 0, 0],
     "reconstruction": 0,
-    "deformed": 0,
     "equivariance_value": 0,
     "equivariance_jacobian": 0,
 }
@@ -63,8 +62,7 @@ class FirstOrderModel(Model):
             `RandomWarp`; `loss_weights`: `perceptual`, of VGG19's five layers, `generator_gan`,
             `discriminator_gan`, `feature_matching`, of the discriminator's blocks,
             `equivariance_value`, `equivariance_jacobian`; beyond the paper, for short trainings,
-            `reconstruction`, of the pixels, and `deformed`, of those of the source that is only
-            moved, so that motion need not wait for the generator. A weight of 0 leaves a loss out.
+            `reconstruction`, of the pixels. A weight of 0 leaves a loss out.
         generator: a `FirstOrderGenerator`.
         discriminator: a `FirstOrderDiscriminator`.
         pretrained: weights of the perceptual loss's VGG19; see `PerceptualLoss`.
@@ -178,9 +176,6 @@ class FirstOrderModel(Model):
         if weights["reconstruction"]:
             distance = losses.pixel_distance(result, truth)
             logs["reconstruction"] = weights["reconstruction"] * distance
-        if weights["deformed"]:
-            distance = losses.pixel_distance(pyramid(made["deformed"]), truth)
-            logs["deformed"] = weights["deformed"] * distance
         if weights["generator_gan"]:
             judge, kp = self.nets.discriminator, _detached(made["kp_driving"])
             judged = judge(result, kp)
