@@ -25,8 +25,9 @@ VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".gif", ".avi", ".mkv", ".webm"))
 class FirstOrderDataset(FileDataset):
     """The videos in a folder that has subfolders `train` and `test`, as in PaddleGAN.
 
-    A video is a file, or a folder of frames, which is much faster to train on. To train, a sample
-    has `source` and `driving`, two frames of a video, float32 [3, H, W] in [0, 1]; to test,
+    A video is a file, or a folder of frames (`ppzoo data prepare talking` makes them), from which
+    two are read in milliseconds; a file is decoded from its start on for each sample. To train, a
+    sample has `source` and `driving`, two frames of a video, float32 [3, H, W] in [0, 1]; to test,
     `video` [3, T, H, W], all frames. `name` is that of the video.
 
     Args:
