@@ -68,12 +68,16 @@ class FaceSync:
         return self.sync.confidence * math.sqrt(self.windows)
 
     def as_dict(self) -> dict[str, float]:
-        """Return the figures by name; `offset_ms` is `offset` in milliseconds."""
+        """Return the figures by name; `offset_ms` is `offset` in milliseconds.
+
+        The offset means nothing unless `clear`, see `Sync`.
+        """
         return {
             "distance": self.sync.distance,
             "confidence": self.sync.confidence,
             "offset": int(self.sync.offset),
             "offset_ms": self.sync.offset * 1000 / FPS,
+            "clear": self.sync.is_clear,
             "first": self.first,
             "last": self.last,
             "windows": self.windows,
@@ -289,9 +293,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UserError: an option is out of range, weights are missing, or a film cannot be measured.
     """
-    for name in ("detect_every", "reach", "batch_size"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} must be 1 or more")
+    for name, least in (("detect_every", 1), ("reach", 5), ("batch_size", 1)):
+        if getattr(args, name) < least:
+            raise UserError(f"--{name.replace('_', '-')} must be {least} or more")
     paths = [path for given in args.video for path in find_videos(given)]
     runtime.select_device(None)
     expert = load_expert(args.weights)
@@ -341,14 +345,18 @@ def _means(films: dict[Path, list[FaceSync]]) -> dict[str, float]:
     return {
         "distance": float(np.mean([sync.distance for sync in speakers])),
         "confidence": float(np.mean([sync.confidence for sync in speakers])),
-        "within_one": float(np.mean([abs(sync.offset) <= 1 for sync in speakers])),
+        "within_one": float(
+            np.mean([sync.is_clear and abs(sync.offset) <= 1 for sync in speakers])
+        ),
     }
 
 
 def _told(faces: Sequence[FaceSync]) -> str:
     face = faces[0]
-    distance, confidence, offset = face.sync
-    if offset:
+    distance, confidence, offset, _ = face.sync
+    if not face.sync.is_clear:
+        when = "lips and sound fit at no offset"
+    elif offset:
         way = "late" if offset > 0 else "early"
         when = f"the sound is {abs(offset):.0f} frames ({abs(offset) * 1000 / FPS:.0f} ms) {way}"
     else:

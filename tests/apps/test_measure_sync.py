@@ -98,6 +98,8 @@ def test_a_foreign_sound_fits_worse(tmp_path):
     (foreign,) = measured(write(tmp_path / "foreign.mp4", heard=speech(seed=5)))
     assert own.sync.distance < 0.5 * foreign.sync.distance
     assert own.sync.confidence > 1.5 * foreign.sync.confidence
+    assert own.as_dict()["clear"]
+    assert not foreign.as_dict()["clear"]
 
 
 def test_the_speaker_comes_first(tmp_path):
@@ -156,6 +158,10 @@ class TestCommand:
         arguments = ["--video", str(film), "--pads", "0", "0", "0", "0"]
         assert cli.main(["measure", "sync", *arguments]) == 0
         assert "the sound is 2 frames (80 ms) late" in capsys.readouterr().out
+        foreign = write(tmp_path / "foreign.mp4", heard=speech(seed=5))
+        arguments[1] = str(foreign)
+        assert cli.main(["measure", "sync", *arguments]) == 0
+        assert "lips and sound fit at no offset" in capsys.readouterr().out
 
     def test_a_folder_and_json(self, tmp_path, capsys):
         folder, report = tmp_path / "films", tmp_path / "report.json"
@@ -180,12 +186,14 @@ class TestCommand:
         assert found["mean"]["distance"] == pytest.approx(np.mean(distances))
         assert list(found["left_out"]) == [str(folder / "c.mp4")]
 
-    @pytest.mark.parametrize("option", ["--reach", "--detect-every", "--batch-size"])
-    def test_numbers_are_checked(self, tmp_path, capsys, option):
+    @pytest.mark.parametrize(
+        ("option", "least"), [("--reach", 5), ("--detect-every", 1), ("--batch-size", 1)]
+    )
+    def test_numbers_are_checked(self, tmp_path, capsys, option, least):
         (tmp_path / "film.mp4").touch()
-        arguments = ["--video", str(tmp_path / "film.mp4"), option, "0"]
+        arguments = ["--video", str(tmp_path / "film.mp4"), option, str(least - 1)]
         assert cli.main(["measure", "sync", *arguments]) == 2
-        assert f"{option} must be 1 or more" in capsys.readouterr().err
+        assert f"{option} must be {least} or more" in capsys.readouterr().err
 
 
 def test_an_expert_of_a_run(tmp_path, capsys, monkeypatch, weights):

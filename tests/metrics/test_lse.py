@@ -82,6 +82,18 @@ def test_figures_by_hand():
     }
 
 
+def test_an_offset_that_stands_out_is_clear():
+    away = np.array([1.0, 1.1, 0.9, 1.0, 1.1, 0.9, 1.0, 1.1, 0.9, 1.0])
+    for least, is_clear in ((0.5, True), (0.75, False)):
+        means = np.insert(away, 4, [0.8, 0.9, least, 0.9, 0.8])
+        found = judge(means)
+        assert found.offset == -1
+        assert found.spread == pytest.approx(away.std())
+        assert found.confidence == pytest.approx(np.median(means) - least)
+        assert found.is_clear is is_clear
+    assert not judge(np.array([1.0, 0.1, 1.0])).is_clear
+
+
 def test_where_there_was_no_sound_does_not_count():
     made = metric()
     rows = np.array([[0.0, 0.6, 0.8, 0.7, 0.9], [0.6, 0.2, 0.8, 0.7, 0.9]])
