@@ -243,7 +243,7 @@ PROOFS = {
     # `lower_...` errors of the lower half of faces; see ppzoo/metrics/mouths.py.
     "wav2lip": Proof(
         "configs/demo/wav2lip.yaml",
-        "Wav2Lip moves the mouths of faces that it has not seen as voices that it has not heard",
+        "Wav2Lip moves the mouth of a head that it knows as voices say that it has not heard",
         (
             Margin("mouth_sound", at_least=0.7),
             Margin("mouth_sound_least", at_least=0.5),
