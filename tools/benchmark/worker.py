@@ -7,10 +7,13 @@ A worker answers each line "N" on standard input by a line of JSON after N train
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+import numpy as np
 
 
 def serve(step: Callable[[int], Any] | None, facts: dict[str, Any]) -> None:
@@ -42,3 +45,23 @@ def speed_of_products(multiply: Callable[[], Any], size: int) -> float:
         multiply()
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best / 1e9
+
+
+def send(file: IO[bytes], arrays: Sequence[np.ndarray]) -> None:
+    """Write float32 arrays for `receive` to another process."""
+    file.write((json.dumps([array.shape for array in arrays]) + "\n").encode())
+    for array in arrays:
+        file.write(np.ascontiguousarray(array, np.float32).tobytes())
+    file.flush()
+
+
+def receive(file: IO[bytes]) -> list[np.ndarray] | None:
+    """Return the arrays that `send` wrote, None at the end."""
+    line = file.readline()
+    if not line:
+        return None
+    arrays = []
+    for shape in json.loads(line):
+        content = bytearray(file.read(4 * math.prod(shape)))
+        arrays.append(np.frombuffer(content, np.float32).reshape(shape))
+    return arrays
