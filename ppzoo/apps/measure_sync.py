@@ -29,7 +29,6 @@ from ppzoo.atomic import atomic_write
 from ppzoo.data.video_frames import find_videos
 from ppzoo.errors import DataError, UserError
 from ppzoo.faces.blend import resize
-from ppzoo.faces.boxes import hairline_to_chin
 from ppzoo.faces.detector import DetectorName, FaceDetector, build_detector
 from ppzoo.faces.tracking import FaceTracker, TrackedFace
 from ppzoo.lipsync.losses import FRAMES, mouths_of
@@ -42,7 +41,6 @@ SIZE = 96
 PADS = (0, 10, 0, 0)
 # Windows of frames, about a second: the least of 31 means of fewer is small by chance.
 _LEAST = 25
-_SQUARE = ("cascade", "blazeface")  # detectors whose boxes are not those that the expert knows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,13 +158,12 @@ class _Place:
     """
 
     def __init__(self, detector: FaceDetector, pads: Sequence[int]) -> None:
-        self._is_square = detector_name(detector) in _SQUARE
+        self._detector = detector
         self._pads = pads
 
     def __call__(self, frame: np.ndarray, tracked: TrackedFace) -> np.ndarray | None:
         """Return a face with blue first, uint8 [3, 96, 96]; None if too little of it is there."""
-        box = tracked.face.box
-        box = hairline_to_chin(box) if self._is_square else box
+        box = self._detector.whole_face(tracked.face.box)
         place = face_place(box, self._pads, frame.shape[:2])
         if place is None:
             return None

@@ -28,7 +28,7 @@ import numpy as np
 
 from ppzoo.errors import DataError, UserError
 from ppzoo.faces.blend import resize, whole
-from ppzoo.faces.boxes import clip, hairline_to_chin
+from ppzoo.faces.boxes import clip
 from ppzoo.faces.detector import DetectorName, FaceDetector, build_detector
 from ppzoo.faces.tracking import FaceTracker
 
@@ -41,7 +41,6 @@ _SMOOTH = 5  # frames over which boxes are averaged
 # A head that moves so far that its square would be this many faces larger begins a new clip.
 _MOST_MOTION = 0.75
 _LEAST_VISIBLE = 0.6  # of a face that partly lies beside the picture
-_TALL = ("sfd",)  # detectors whose boxes reach from the hairline to the chin, as Wav2Lip's
 _JPEG_QUALITY = 95
 _TOLD = 50  # frames after which progress is told
 
@@ -205,14 +204,14 @@ def _tracks(frames: Iterator[np.ndarray], recipe: Recipe, size: tuple[int, int])
     """Return where each face is, from when it appears until it is lost or leaves the picture."""
     first: dict[int, int] = {}
     found: dict[int, array.array[float]] = {}
-    tracker = FaceTracker(_detector(recipe.detector), recipe.every, _SMOOTH)
-    is_square = recipe.layout == "lips" and recipe.detector not in _TALL
+    detector = _detector(recipe.detector)
+    tracker = FaceTracker(detector, recipe.every, _SMOOTH)
     for number, (_, faces) in enumerate(tracker.stream(frames)):
         for tracked in faces:
             box = tracked.face.box
             first.setdefault(tracked.id, number)
             found.setdefault(tracked.id, array.array("d")).extend(
-                hairline_to_chin(box) if is_square else box
+                detector.whole_face(box) if recipe.layout == "lips" else box
             )
     tracks = []
     for id, numbers in found.items():

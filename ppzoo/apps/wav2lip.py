@@ -39,7 +39,6 @@ from ppzoo.apps.talkers import (
 from ppzoo.config import Component
 from ppzoo.errors import DataError, UserError, WeightsError
 from ppzoo.faces.blend import paste, resize, soft_mask
-from ppzoo.faces.boxes import hairline_to_chin
 from ppzoo.faces.detector import DetectorName, Face, FaceDetector
 from ppzoo.faces.tracking import FaceTracker
 from ppzoo.media.mel import BANDS, SAMPLE_RATE, WINDOW
@@ -63,7 +62,6 @@ LEAD = Fraction(1, 25)
 _NET = "netG"
 _SMOOTH = 5  # frames over which boxes are averaged
 _FEATHER = 0.1
-_SQUARE = ("cascade", "blazeface")  # detectors whose boxes are not those that Wav2Lip learned from
 # Of a face's height, where the frame's upper half becomes the lower half drawn.
 _BORDER = (0.42, 0.52)
 _AHEAD = 4  # frames whose faces are found before they are needed
@@ -419,9 +417,7 @@ class Wav2LipPredictor:
                     yield frame, None if chosen is None else self._place(chosen.face, frame)
 
     def _place(self, face: Face, frame: np.ndarray) -> Place | None:
-        box = face.box
-        if detector_name(self._looking()) in _SQUARE:
-            box = hairline_to_chin(box)
+        box = self._looking().whole_face(face.box)
         return face_place(box, self.pads, frame.shape[:2])
 
     def _looking(self) -> FaceDetector:

@@ -183,6 +183,8 @@ class BlazeFaceDetector(FaceDetector):
         WeightsError: the weights are missing, cannot be read or do not fit.
     """
 
+    is_from_brows = True
+
     def __init__(
         self,
         weight_path: str | Path | None = None,

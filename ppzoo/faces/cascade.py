@@ -34,6 +34,8 @@ class CascadeDetector(FaceDetector):
         angles: degrees that the picture is turned by to find leaning faces.
     """
 
+    is_from_brows = True
+
     def __init__(
         self,
         search_size: int = 480,

@@ -8,11 +8,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from ppzoo.errors import ConfigError
+from ppzoo.faces.boxes import hairline_to_chin
 from ppzoo.weights.manifest import cached_path
 
 _log = logging.getLogger(__name__)
@@ -61,6 +62,9 @@ class Face:
 class FaceDetector:
     """Finds faces in pictures; a subclass says how in `_detect`."""
 
+    # Whether boxes begin at the brows, not at the hairline as S3FD's do.
+    is_from_brows: ClassVar[bool] = False
+
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces of a picture, largest first.
 
@@ -83,6 +87,10 @@ class FaceDetector:
         """
         found = self._detect([as_picture(image) for image in images])
         return [sorted(faces, key=lambda face: face.area, reverse=True) for faces in found]
+
+    def whole_face(self, box: tuple[float, ...]) -> tuple[float, ...]:
+        """Return a box of this detector's from the hairline to below the chin, as S3FD gives it."""
+        return hairline_to_chin(box) if self.is_from_brows else box
 
     def _detect(self, images: list[np.ndarray]) -> list[list[Face]]:
         raise NotImplementedError

@@ -110,9 +110,10 @@ def test_a_clip_of_lips_is_the_face_and_its_sound(tmp_path) -> None:
     assert loud[-1] == pytest.approx(0.5, abs=0.01)
 
 
-def test_square_boxes_become_those_that_wav2lip_knows(tmp_path) -> None:
+def test_square_boxes_become_those_that_wav2lip_knows(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(ColourDetector, "is_from_brows", True)
     film = write_film(tmp_path / "a.mp4", count=30, sound=hum(1.2))
-    target, _, _ = made_of(film, LIPS, detector="cascade", size=96)
+    target, _, _ = made_of(film, LIPS, size=96)
     picture = read_image(target / "0001" / "10.jpg")
     x1, y1, x2, y2 = green(picture)
     # It ends below the chin, and before the ears.

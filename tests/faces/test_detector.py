@@ -8,6 +8,7 @@ import pytest
 
 from ppzoo.errors import ConfigError
 from ppzoo.faces import detector
+from ppzoo.faces.boxes import hairline_to_chin
 from ppzoo.faces.cascade import CascadeDetector
 from ppzoo.faces.detector import (
     Face,
@@ -106,3 +107,9 @@ def test_an_unknown_name_lists_the_known() -> None:
 def test_weights_for_no_network_are_refused(name) -> None:
     with pytest.raises(ConfigError, match=r"weights|weight_path"):
         build_detector(name, "some.pdparams")
+
+
+def test_whole_faces_reach_to_the_hairline_whatever_finds_them() -> None:
+    box = (100.0, 200.0, 200.0, 300.0)
+    assert CascadeDetector().whole_face(box) == hairline_to_chin(box)
+    assert detector.FaceDetector().whole_face(box) == box
