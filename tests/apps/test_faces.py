@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ppzoo.apps import faces
 from ppzoo.apps.faces import (
     add_face_arguments,
     choose_faces,
     detector_name,
+    detector_of_film,
     for_each_picture,
     name_of,
     result_path,
 )
-from ppzoo.errors import ConfigError, DataError
-from ppzoo.faces.detector import build_detector
+from ppzoo.errors import ConfigError, DataError, WeightsError
+from ppzoo.faces.detector import FaceDetector, build_detector
 from ppzoo.media.image import write_image
 
 from .face_pieces import RedDetector, picture_with_faces
@@ -122,3 +124,16 @@ class TestFolder:
             for_each_picture(tmp_path / "empty", "out", print)
         with pytest.raises(DataError, match=r"no file or folder .*nope \(--input\)"):
             for_each_picture(tmp_path / "nope", "out", print)
+
+
+def test_films_are_searched_in_small_frames(monkeypatch) -> None:
+    class SFDDetector(FaceDetector):
+        max_pixels = 640 * 640
+
+    monkeypatch.setattr(faces, "build_detector", lambda name, weights: SFDDetector())
+    assert detector_of_film("sfd").max_pixels == 320 * 320
+
+
+def test_a_film_without_the_detectors_weights_says_how_to_do_without() -> None:
+    with pytest.raises(WeightsError, match="--face-detector cascade"):
+        detector_of_film("sfd", "nowhere.pdparams")
