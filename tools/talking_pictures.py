@@ -27,13 +27,16 @@ _SHOWN = {
 
 
 def lips_film(trainer: Any, beginner: Any) -> tuple[np.ndarray, float]:
-    """Return two held-out clips, side by side what `_SHOWN` names, and frames per second."""
+    """Return two held-out clips, side by side what `_SHOWN` names, and frames per second.
+
+    Every other frame is left out, which is enough to see mouths move, in half the bytes.
+    """
     clips = list(itertools.islice(_clips(trainer), 2))
     films = {
         title: np.stack([to_uint8_images(outputs[name]) for outputs in clips])
         for title, name in _SHOWN.items()
     }
-    return side_by_side(films, upscale=2), FPS
+    return side_by_side(films, upscale=2)[::2], FPS / 2
 
 
 def lips_picture(trainer: Any, beginner: Any) -> np.ndarray:
