@@ -246,7 +246,8 @@ class Speaker:
 
     A face is followed by its number, as long as the tracker sees it. When it is lost, another one
     is chosen among those that were not seen beside it: a listener does not take over the words, the
-    speaker who comes back does, and in another scene whoever has the speaker's rank there.
+    speaker who comes back does, and in another scene whoever has the speaker's rank there, or the
+    smallest face where there are fewer.
 
     Args:
         rank: 0 for the largest face of the frame where so many appear first, 1 for the next one...
@@ -269,8 +270,11 @@ class Speaker:
                 self._others |= {other.id for other in faces} - {self._id}
                 return face
         unknown = [face for face in faces if face.id not in self._others]
-        if len(unknown) == len(faces):  # the first scene, or another one
+        if self._id is None:
             chosen = faces[self.rank] if len(faces) > self.rank else None
+        elif len(unknown) == len(faces):
+            # Another scene, or the speaker comes back after the listeners have left.
+            chosen = faces[min(self.rank, len(faces) - 1)] if faces else None
         else:
             chosen = unknown[0] if unknown else None
         if chosen is not None:

@@ -191,7 +191,13 @@ class TestSpeaker:
 
     def test_another_scene_begins_anew(self):
         assert chosen(Speaker(), (1, 2), (5, 6), (6, 5)) == [1, 5, 5]
-        assert chosen(Speaker(1), (1, 2), (5,), (6, 5)) == [2, None, 5]
+        assert chosen(Speaker(1), (1, 2), (6, 5), (5,)) == [2, 5, 5]
+
+    def test_a_speaker_comes_back_when_the_listener_has_left(self):
+        assert chosen(Speaker(1), (0, 1), (1,), (), (7,), (7,)) == [1, 1, None, 7, 7]
+        # Another scene of fewer faces cannot be told from that.
+        assert chosen(Speaker(1), (1, 2), (5,), (6, 5)) == [2, 5, 5]
+        assert chosen(Speaker(2), (1, 2, 3), (5, 6)) == [3, 6]
 
 
 class TestPlace:
