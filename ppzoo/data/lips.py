@@ -42,8 +42,9 @@ class Wav2LipDataset(FileDataset):
 
     Args:
         dataroot: folder of the folders.
-        filelists_path: folder of the lists `<split>.txt`: one folder in `dataroot` a line; what
-            follows a space is left out.
+        filelists_path: folder of the lists `<split>.txt`, which may be in `dataroot` as well: one
+            folder in `dataroot` a line; what follows a space is left out, if there is no folder of
+            the whole name.
         split: name of the list, such as `train` or `val`.
         img_size: side S of the faces, in pixels; Wav2Lip's networks take 96.
         on_error: see `FileDataset`.
@@ -148,20 +149,29 @@ def sound_of(path: Path) -> np.ndarray:
 
 
 def _listed(root: Path, lists: Path, split: str) -> list[Path]:
-    path = lists.expanduser() / f"{split}.txt"
+    root, path = root.expanduser(), lists.expanduser() / f"{split}.txt"
+    beside = root / path.name
+    if not path.exists() and beside.exists():
+        path = beside
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise DataError(
             f"cannot read the list {path}: {error.strerror}; 'filelists_path' is the folder of "
-            f"the lists, which name one folder in 'dataroot' a line"
+            f"the lists, which name one folder in 'dataroot' a line ({beside} would do as well)"
         ) from error
-    folders = [root.expanduser() / line.split()[0] for line in lines if line.strip()]
+    folders = [_folder(root, line.strip()) for line in lines if line.strip()]
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing or not folders:
         problem = f"{missing[0]} of the list {path} is no folder" if missing else f"{path} is empty"
         raise DataError(f"{problem}: 'dataroot' is {root}")
     return folders
+
+
+def _folder(root: Path, line: str) -> Path:
+    """Return the folder that a line names; LRS2's own lists have more behind a space."""
+    whole = root / line
+    return whole if whole.is_dir() else root / line.split()[0]
 
 
 def _starts(folder: Path, columns: int) -> list[int]:

@@ -45,6 +45,13 @@ def test_a_sample_is_one_of_wav2lips(tmp_path):
     assert abs(other - reds[0]) >= 5
 
 
+def test_lists_may_lie_in_the_data_and_names_may_have_spaces(tmp_path):
+    folder = make(tmp_path, name="my clip")
+    (tmp_path / "train.txt").unlink()
+    (tmp_path / "data" / "train.txt").write_text("my clip\n", encoding="utf-8")
+    assert dataset(tmp_path).paths == [folder]
+
+
 def test_sounds_around_are_those_of_other_frames(tmp_path):
     folder = make(tmp_path, frames=25, seconds=1.0)
     rate, sweep = 16000, np.linspace(0, 1, 16000)
