@@ -17,8 +17,6 @@ from ppzoo.data.folder import find_images
 from ppzoo.errors import ConfigError, DataError, WeightsError
 from ppzoo.faces.detector import DetectorName, Face, FaceDetector, build_detector
 
-_FILM_PIXELS = 320 * 320  # of a frame in which S3FD looks for faces
-
 
 def choose_faces(
     detector: FaceDetector, image: np.ndarray, which: int | str, name: str
@@ -53,26 +51,44 @@ def choose_faces(
     return [faces[which]]
 
 
-def detector_of_film(name: DetectorName, weights: str | Path | None = None) -> FaceDetector:
-    """Build a detector of the faces in a film, see `build_detector`.
+def detector_of_picture(
+    name: DetectorName, weights: str | Path | None = None, option: str = "--face-detector"
+) -> FaceDetector:
+    """Build a detector of faces, see `build_detector`.
 
-    S3FD looks at frames reduced to 320 x 320 pixels' worth, where it still finds faces of a
-    fifteenth of their height: at full size it takes longer than all else that is done to a film.
+    Args:
+        name: see `build_detector`.
+        weights: see `build_detector`.
+        option: what the detector is chosen by, for errors.
 
     Raises:
         ConfigError: an unknown name, or weights for a detector that has none.
         WeightsError: weights that are missing or do not fit; says how to do without.
     """
     try:
-        detector = build_detector(name, weights)
+        return build_detector(name, weights)
     except WeightsError as error:
+        argument = option.removeprefix("--").replace("-", "_")
         raise WeightsError(
-            f"{error}. Or find faces without weights: --face-detector cascade "
-            "(face_detector='cascade')"
+            f"{error}. Or find faces without weights: {option} cascade ({argument}='cascade')"
         ) from error
-    if detector_name(detector) == "sfd":
-        detector.max_pixels = _FILM_PIXELS  # type: ignore[attr-defined]
-    return detector
+
+
+def detector_of_film(
+    name: DetectorName, weights: str | Path | None = None, option: str = "--face-detector"
+) -> FaceDetector:
+    """Build a detector of the faces in films, the same wherever films are looked at.
+
+    Args:
+        name: see `build_detector`.
+        weights: see `build_detector`.
+        option: what the detector is chosen by, for errors.
+
+    Raises:
+        ConfigError: an unknown name, or weights for a detector that has none.
+        WeightsError: weights that are missing or do not fit; says how to do without.
+    """
+    return detector_of_picture(name, weights, option).for_films()
 
 
 def detector_name(detector: FaceDetector) -> str:

@@ -22,7 +22,7 @@ from typing import Any, get_args
 import numpy as np
 
 from ppzoo.apps.animation import Animator, Points, Still, grouped, load_animator
-from ppzoo.apps.faces import detector_name, detector_of_film, name_of
+from ppzoo.apps.faces import detector_name, detector_of_picture, name_of
 from ppzoo.apps.films import Film, Source, check_target, say, target_of
 from ppzoo.apps.framing import (
     Part,
@@ -160,7 +160,7 @@ class FirstOrderPredictor:
         self.ratio, self.multi_person, self.whole = ratio, multi_person, whole
         self.detect_every, self.keep_sound, self.preview = detect_every, keep_sound, preview
         self.progress = progress
-        self.detector = None if whole else detector_of_film(face_detector, detector_weights)
+        self.detector = None if whole else detector_of_picture(face_detector, detector_weights)
         self.animator: Animator = load_animator(
             weight_path,
             config,
@@ -303,7 +303,8 @@ class FirstOrderPredictor:
         if self.detector is not None:
             with clip.bar("looking for the driver's face", self.progress) as bar:
                 every = max(self.detect_every, -(-(clip.count or 1) // _MOST_LOOKS))
-                part = driver_square(_counted(clip.frames(), bar), self.detector, every, size)
+                frames, looking = _counted(clip.frames(), bar), self.detector.for_films()
+                part = driver_square(frames, looking, every, size)
         if part is not None:
             return part
         if info.width != info.height:

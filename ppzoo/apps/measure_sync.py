@@ -23,13 +23,13 @@ from typing import Any, get_args
 import numpy as np
 
 from ppzoo import runtime
-from ppzoo.apps.faces import detector_name
+from ppzoo.apps.faces import detector_name, detector_of_film
 from ppzoo.apps.talkers import face_place, read_voice
 from ppzoo.atomic import atomic_write
 from ppzoo.data.video_frames import find_videos
 from ppzoo.errors import DataError, UserError
 from ppzoo.faces.blend import resize
-from ppzoo.faces.detector import DetectorName, FaceDetector, build_detector
+from ppzoo.faces.detector import DetectorName, FaceDetector
 from ppzoo.faces.tracking import FaceTracker, TrackedFace
 from ppzoo.lipsync.losses import FRAMES, mouths_of
 from ppzoo.media.mel import WINDOW, column_of, windows_of
@@ -296,7 +296,7 @@ def run(args: argparse.Namespace) -> None:
     paths = [path for given in args.video for path in find_videos(given)]
     runtime.select_device(None)
     expert = load_expert(args.weights)
-    detector = build_detector(args.face_detector, args.detector_weights)
+    detector = detector_of_film(args.face_detector, args.detector_weights)
     films: dict[Path, list[FaceSync]] = {}
     left_out: dict[Path, str] = {}
     for path in paths:

@@ -26,10 +26,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ppzoo.apps.faces import detector_of_film
 from ppzoo.errors import DataError, UserError
 from ppzoo.faces.blend import resize, whole
 from ppzoo.faces.boxes import clip
-from ppzoo.faces.detector import DetectorName, FaceDetector, build_detector
+from ppzoo.faces.detector import DetectorName, FaceDetector
 from ppzoo.faces.tracking import FaceTracker
 
 Layout = Literal["lips", "motion"]
@@ -187,7 +188,7 @@ def make_clips(film: Path, target: Path, recipe: Recipe, hear: Callable[[float],
 
 @functools.cache
 def _detector(name: DetectorName) -> FaceDetector:
-    return build_detector(name)
+    return detector_of_film(name, option="--detector")
 
 
 def _told(reader: Any, recipe: Recipe, hear: Callable[[float], None]) -> Iterator[np.ndarray]:

@@ -88,6 +88,10 @@ class FaceDetector:
         found = self._detect([as_picture(image) for image in images])
         return [sorted(faces, key=lambda face: face.area, reverse=True) for faces in found]
 
+    def for_films(self) -> FaceDetector:
+        """Return a detector of the same kind for the frames of a film; it may see less detail."""
+        return self
+
     def whole_face(self, box: tuple[float, ...]) -> tuple[float, ...]:
         """Return a box of this detector's from the hairline to below the chin, as S3FD gives it."""
         return hairline_to_chin(box) if self.is_from_brows else box

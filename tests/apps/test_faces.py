@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ppzoo.apps import faces
+from ppzoo.apps import faces, talking_clips
 from ppzoo.apps.faces import (
     add_face_arguments,
     choose_faces,
     detector_name,
     detector_of_film,
+    detector_of_picture,
     for_each_picture,
     name_of,
     result_path,
@@ -127,13 +128,20 @@ class TestFolder:
 
 
 def test_films_are_searched_in_small_frames(monkeypatch) -> None:
-    class SFDDetector(FaceDetector):
-        max_pixels = 640 * 640
+    class Detector(FaceDetector):
+        def for_films(self) -> FaceDetector:
+            return small
 
-    monkeypatch.setattr(faces, "build_detector", lambda name, weights: SFDDetector())
-    assert detector_of_film("sfd").max_pixels == 320 * 320
+    small, full = RedDetector(), Detector()
+    monkeypatch.setattr(faces, "build_detector", lambda name, weights: full)
+    assert detector_of_picture("sfd") is full
+    assert detector_of_film("sfd") is small
+    assert talking_clips._detector.__wrapped__("sfd") is small
+    assert small.for_films() is small
 
 
 def test_a_film_without_the_detectors_weights_says_how_to_do_without() -> None:
     with pytest.raises(WeightsError, match="--face-detector cascade"):
         detector_of_film("sfd", "nowhere.pdparams")
+    with pytest.raises(WeightsError, match=r" --detector cascade \(detector='cascade'\)"):
+        detector_of_film("sfd", "nowhere.pdparams", "--detector")

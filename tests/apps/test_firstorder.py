@@ -213,7 +213,7 @@ class TestFilm:
     def test_the_models_are_loaded_once(self, predictor, film, monkeypatch):
         made = predictor()
         first = made_frames(made, pattern(*SOURCE), film)
-        for name in ("load_animator", "detector_of_film"):
+        for name in ("load_animator", "detector_of_picture"):
             monkeypatch.setattr(firstorder, name, None)
         monkeypatch.setattr("ppzoo.apps.animation.read", None)
         assert (made_frames(made, pattern(*SOURCE), film) == first).all()
@@ -268,6 +268,13 @@ class TestFaces:
         changed = (made_frames(made, source, film)[0] != source).any(-1)
         assert changed[32:44, 22:34].all()
         assert not changed[:14].any()
+
+    def test_only_the_film_is_looked_at_as_films_are(self, predictor, detector, film):
+        frames = FakeDetector({FILM: [DRIVER]})
+        detector.boxes = {SOURCE: [FACE]}
+        detector.for_films = lambda: frames
+        predictor().run(pattern(*SOURCE), film)
+        assert (detector.seen, frames.seen) == (1, 2)
 
     def test_all_faces_each_in_front_of_its_own_background(self, predictor, detector, film):
         large, small = (10, 20, 26, 36), (26, 22, 38, 34)

@@ -150,7 +150,7 @@ def weights(tmp_path):
 class TestCommand:
     @pytest.fixture(autouse=True)
     def boxes(self, monkeypatch):
-        monkeypatch.setattr(measure_sync, "build_detector", lambda name, weights: Boxes())
+        monkeypatch.setattr("ppzoo.apps.faces.build_detector", lambda name, weights: Boxes())
         monkeypatch.setattr(measure_sync, "load_expert", lambda weights: Meter())
 
     def test_one_film(self, tmp_path, capsys):
@@ -197,7 +197,7 @@ class TestCommand:
 
 
 def test_an_expert_of_a_run(tmp_path, capsys, monkeypatch, weights):
-    monkeypatch.setattr(measure_sync, "build_detector", lambda name, weights: Boxes())
+    monkeypatch.setattr("ppzoo.apps.faces.build_detector", lambda name, weights: Boxes())
     film = write(tmp_path / "film.mp4")
     assert cli.main(["measure", "sync", "--video", str(film), "--weights", weights]) == 0
     assert "distance (LSE-D)" in capsys.readouterr().out

@@ -109,6 +109,17 @@ def test_large_pictures_are_reduced_and_boxes_are_in_their_pixels(detector) -> N
     assert (x, y) == (pytest.approx(68 * 4, abs=8), pytest.approx(44 * 4, abs=8))
 
 
+def test_films_are_searched_in_smaller_frames_and_pictures_are_not(detector) -> None:
+    detector.search_pixels = 100 * 100
+    film = detector.for_films()
+    assert (film.search_pixels, film.max_pixels) == (100 * 100, 200 * 200)
+    assert SFDDetector().for_films().search_pixels == 320 * 320
+    assert SFDDetector().search_pixels == 640 * 640
+    found = film.detect_batch([picture(200, 200)] * 5)
+    assert detector.net.shapes == [(4, 3, 100, 100), (1, 3, 100, 100)]
+    assert found == [[]] * 5
+
+
 def test_tiny_pictures_are_padded(detector) -> None:
     assert detector.detect(np.full((3, 5), 120, np.uint8)) == []
     assert detector.net.shapes == [(1, 3, 32, 32)]
@@ -140,6 +151,7 @@ def test_weights_come_from_the_given_file(tmp_path) -> None:
         SFDDetector(tmp_path / "missing.pdparams")
 
 
-def test_a_bound_that_is_too_low_is_refused() -> None:
-    with pytest.raises(ValueError, match="max_pixels"):
-        SFDDetector(max_pixels=100)
+@pytest.mark.parametrize("name", ["max_pixels", "search_pixels"])
+def test_a_bound_that_is_too_low_is_refused(name) -> None:
+    with pytest.raises(ValueError, match=name):
+        SFDDetector(**{name: 100})
