@@ -19,6 +19,7 @@ from ppzoo import registry
 from ppzoo.apps.films import (
     Film,
     Source,
+    check_seconds,
     check_target,
     restore_film,
     say,
@@ -329,6 +330,7 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     target = target_of(args.input, args.output, "edvr")
     # Before weights are read, or even downloaded.
     check_target(args.input, target)
+    check_seconds(args.seconds)
     probe(args.input)
     predictor = EDVRPredictor(
         weight_path=args.weights,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import math
 import os
 import secrets
 import shutil
@@ -26,7 +27,7 @@ import numpy as np
 from ppzoo.data.folder import IMAGE_SUFFIXES
 from ppzoo.errors import UserError
 from ppzoo.media.image import write_image
-from ppzoo.media.video import VideoReader, VideoWriter
+from ppzoo.media.video import VideoInfo, VideoReader, VideoWriter
 
 Source = str | os.PathLike[str]
 
@@ -87,7 +88,7 @@ class Film:
         path: the new film.
         pattern: of the names of its frames as files, None if there are none.
         frames: how many it has.
-        size: its width and height in pixels.
+        size: its width and height in pixels, see `size_of`.
         size_before: those of the film that it was made from.
         fps: its frames per second.
         cuts: seconds at which a new scene begins.
@@ -144,15 +145,14 @@ def restore_film(
     Raises:
         DataError: the source is missing or no video.
         UserError: the result would replace the source, is too large for a film, or cannot be
-            written; no steps; a length that is not positive.
+            written; no steps; a length that is not positive or not finite.
     """
     from tqdm import tqdm
 
     path = check_target(source, target)
     if not steps:
         raise UserError("there is nothing to do: name at least one step")
-    if seconds is not None and not seconds > 0:
-        raise UserError(f"seconds is {seconds}, expected more than 0")
+    check_seconds(seconds)
     begin = time.perf_counter()
     scale = int(np.prod([step.scale for step in steps]))
     rate = int(np.prod([step.rate for step in steps]))
@@ -160,12 +160,8 @@ def restore_film(
     with VideoReader(source) as reader:
         info = reader.info
         _check_size(info.width * scale, info.height * scale, steps)
-        total = info.frame_count
-        frames: Iterator[np.ndarray] = iter(reader)
-        if seconds is not None:
-            limit = max(1, round(Fraction(seconds) * info.fps))
-            total = limit if total is None else min(total, limit)
-            frames = itertools.islice(frames, limit)
+        limit, total = beginning(info, seconds)
+        frames: Iterator[np.ndarray] = itertools.islice(iter(reader), limit)
         fps = info.fps * rate
         with contextlib.ExitStack() as exits:
             folder = None
@@ -193,7 +189,7 @@ def restore_film(
         path=path,
         pattern=None if frames_folder is None else os.path.join(frames_folder, PATTERN),
         frames=count,
-        size=shape[::-1],
+        size=size_of(shape),
         size_before=(info.width, info.height),
         fps=fps,
         cuts=_cuts(steps, info.fps),
@@ -247,6 +243,58 @@ def check_target(source: Source, target: Source) -> Path:
     if os.path.realpath(source) == os.path.realpath(path):
         raise UserError(f"the result would replace the film {path} itself: choose another --output")
     return path
+
+
+def check_targets(
+    sources: Iterable[Source], target: Source, preview: Source | None = None
+) -> tuple[Path, Path | None]:
+    """Return where a film and its preview go, if they can go there.
+
+    Args:
+        sources: files that are read.
+        target: the film.
+        preview: the second film, None without one.
+
+    Raises:
+        UserError: see `check_target`; or both are one file.
+    """
+    shown = None if preview is None else Path(preview)
+    for source in sources:
+        check_target(source, target)
+        if shown is not None:
+            check_target(source, shown)
+    if shown is not None and os.path.realpath(shown) == os.path.realpath(target):
+        raise UserError(f"the preview and the result are both {target}: give them two names")
+    return Path(target), shown
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Check how much of a film or sound is to be taken, None for all.
+
+    Raises:
+        UserError: it is not positive, or not finite.
+    """
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise UserError(f"seconds is {seconds}, expected a finite number above 0")
+
+
+def beginning(info: VideoInfo, seconds: float | None) -> tuple[int | None, int | None]:
+    """Return how many frames of a film to take, None for all, and how many come, None if unknown.
+
+    Args:
+        info: of the film.
+        seconds: how much of it, see `check_seconds`.
+    """
+    if seconds is None:
+        return None, info.frame_count
+    limit = min(sys.maxsize, max(1, round(Fraction(seconds) * info.fps)))
+    return limit, limit if info.frame_count is None else min(info.frame_count, limit)
+
+
+def size_of(shape: Sequence[int]) -> tuple[int, int]:
+    """Return width and height of a film whose frames have a shape [H, W, ...]: both are even."""
+    height, width = (side + side % 2 for side in shape[:2])
+    return width, height
 
 
 def is_picture(path: Source) -> bool:

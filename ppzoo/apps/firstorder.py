@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,7 +22,16 @@ import numpy as np
 
 from ppzoo.apps.animation import Animator, Points, Still, grouped, load_animator
 from ppzoo.apps.faces import detector_name, detector_of_picture, name_of
-from ppzoo.apps.films import Film, Source, check_target, say, target_of
+from ppzoo.apps.films import (
+    Film,
+    Source,
+    beginning,
+    check_seconds,
+    check_targets,
+    say,
+    size_of,
+    target_of,
+)
 from ppzoo.apps.framing import (
     Part,
     centre_square,
@@ -160,7 +168,6 @@ class FirstOrderPredictor:
         self.ratio, self.multi_person, self.whole = ratio, multi_person, whole
         self.detect_every, self.keep_sound, self.preview = detect_every, keep_sound, preview
         self.progress = progress
-        self.detector = None if whole else detector_of_picture(face_detector, detector_weights)
         self.animator: Animator = load_animator(
             weight_path,
             config,
@@ -170,6 +177,8 @@ class FirstOrderPredictor:
             backend=backend,
             keep_edges=not whole,
         )
+        # Last: its weights may have to be downloaded, in vain if others are missing.
+        self.detector = None if whole else detector_of_picture(face_detector, detector_weights)
         self.film: Film | None = None
 
     def run(self, source_image: Any, driving_video: Source) -> str:
@@ -203,12 +212,8 @@ class FirstOrderPredictor:
             UserError: the result would replace a source, or cannot be written.
         """
         begin = time.perf_counter()
-        path = check_target(driving, target)
-        shown = None if self.preview is None else check_target(driving, self.preview)
-        if shown is not None and os.path.realpath(shown) == os.path.realpath(path):
-            raise UserError(f"the preview and the result are both {path}: give them two names")
-        if seconds is not None and not seconds > 0:
-            raise UserError(f"seconds is {seconds}, expected more than 0")
+        path, shown = check_targets([driving], target, self.preview)
+        check_seconds(seconds)
         picture = load_image(source)
         notes = self._doubts()
         with VideoReader(driving) as reader:
@@ -240,7 +245,7 @@ class FirstOrderPredictor:
             path=path,
             pattern=None,
             frames=count,
-            size=(width + width % 2, height + height % 2),
+            size=size_of(picture.shape),
             size_before=(width, height),
             fps=reader.info.fps,
             cuts=(),
@@ -382,11 +387,7 @@ class _Clip:
     def __init__(self, reader: VideoReader, seconds: float | None) -> None:
         self._reader = reader
         self.info: VideoInfo = reader.info
-        self.count = self.info.frame_count
-        self._limit: int | None = None
-        if seconds is not None:
-            self._limit = max(1, round(Fraction(seconds) * self.info.fps))
-            self.count = self._limit if self.count is None else min(self.count, self._limit)
+        self._limit, self.count = beginning(self.info, seconds)
 
     def frames(self) -> Iterator[np.ndarray]:
         """Begin anew, and yield frames uint8 RGB [H, W, 3]."""
@@ -475,7 +476,8 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     """
     target = target_of(args.source, args.output, "firstorder")
     # Before weights are read, or even downloaded.
-    check_target(args.driving, target)
+    check_targets([args.source, args.driving], target, args.preview)
+    check_seconds(args.seconds)
     load_image(args.source)
     probe(args.driving)
     predictor = FirstOrderPredictor(

@@ -38,6 +38,7 @@ Place = tuple[int, int, int, int]
 _SHORTEST = 401  # samples that a spectrogram needs
 # Rates that differ less from a usual one are meant to be that one, 29.97 is 30000/1001.
 _SAME_RATE = Fraction(1, 200)
+_SLOWEST, _FASTEST = 0.1, 1000  # frames a second
 _LEAST_SIDE = 2  # pixels of a face that is worth drawing
 _HELD_BYTES = 2**28  # of frames that are shown backwards
 
@@ -168,7 +169,7 @@ class FaceFilm:
 
     Raises:
         DataError: the file is missing, or neither video nor picture; names it.
-        UserError: a rate that is not positive.
+        UserError: a rate that no film could have.
     """
 
     def __init__(
@@ -232,10 +233,10 @@ def exact_rate(fps: float) -> Fraction:
     """Return the rate that a number means: 30000/1001 for 29.97.
 
     Raises:
-        UserError: it is not positive.
+        UserError: it is none that a film could have.
     """
-    if not 0 < fps < float("inf"):
-        raise UserError(f"fps is {fps}, expected a number above 0")
+    if not _SLOWEST <= fps <= _FASTEST:
+        raise UserError(f"fps is {fps}, expected a number from {_SLOWEST} to {_FASTEST}")
     given = Fraction(fps).limit_denominator(1001)
     usual = min(COMMON_RATES, key=lambda rate: abs(rate - given))
     return usual if abs(usual - given) < _SAME_RATE else given

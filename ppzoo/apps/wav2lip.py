@@ -7,7 +7,7 @@ import argparse
 import contextlib
 import itertools
 import logging
-import os
+import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ import paddle
 import ppzoo.lipsync.wav2lip  # noqa: F401  (registers the network)
 from ppzoo import registry
 from ppzoo.apps.faces import detector_name, detector_of_film
-from ppzoo.apps.films import Film, check_target, is_picture, say, target_of
+from ppzoo.apps.films import Film, check_seconds, check_targets, say, size_of, target_of
 from ppzoo.apps.image_to_image import config_of
 from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
 from ppzoo.apps.talkers import (
@@ -42,7 +42,7 @@ from ppzoo.faces.blend import paste, resize, soft_mask
 from ppzoo.faces.detector import DetectorName, Face, FaceDetector
 from ppzoo.faces.tracking import FaceTracker
 from ppzoo.media.mel import BANDS, SAMPLE_RATE, WINDOW
-from ppzoo.media.video import VideoWriter, probe
+from ppzoo.media.video import VideoWriter
 from ppzoo.media.video.background import in_background
 from ppzoo.media.video.sound import audio_chunks
 from ppzoo.runtime import is_out_of_memory, select_device
@@ -164,7 +164,11 @@ class Wav2LipPredictor:
             wav2lip_batch_size=wav2lip_batch_size,
             detect_every=detect_every,
         )
-        _check_at_least(0, speaker=speaker, feather=feather)
+        _check_at_least(0, speaker=speaker)
+        if not 0 <= feather <= 1:
+            raise UserError(f"feather is {feather}, expected a number from 0 to 1")
+        if not math.isfinite(lead):
+            raise UserError(f"lead is {lead}, expected seconds, a finite number")
         _check_among(sound=(sound, get_args(Sound)), cycle=(cycle, get_args(Cycle)))
         if backend is not None:
             _check_among(backend=(backend, BACKENDS))
@@ -231,15 +235,14 @@ class Wav2LipPredictor:
         from tqdm import tqdm
 
         begin = time.perf_counter()
-        if seconds is not None and not seconds > 0:
-            raise UserError(f"seconds is {seconds}, expected more than 0")
-        path = self._check_targets(face, audio_seq, outfile)
+        check_seconds(seconds)
+        path, _ = check_targets([face, audio_seq], outfile, self.preview)
         source = FaceFilm(face, self.framing, self.fps, self.static)
-        if self.sound == "keep" and not source.has_sound:
-            raise UserError(f"{source.name} has no sound that could be kept (sound is 'keep')")
+        _check_sound(source, self.sound)
         voice = read_voice(audio_seq)
         if seconds is not None:
-            voice = replace(voice, samples=min(voice.samples, round(seconds * SAMPLE_RATE)))
+            samples = round(Fraction(seconds) * SAMPLE_RATE)
+            voice = replace(voice, samples=min(voice.samples, samples))
         count, shape = voice.frame_count(source.fps), (0, 0)
         heard = {"replace": audio_seq, "keep": face, "none": None}[self.sound]
         with contextlib.ExitStack() as exits:
@@ -266,7 +269,7 @@ class Wav2LipPredictor:
             path=path,
             pattern=None,
             frames=count,
-            size=shape[::-1],
+            size=size_of(shape),
             size_before=source.size,
             fps=source.fps,
             cuts=(),
@@ -344,16 +347,6 @@ class Wav2LipPredictor:
     def describe(self) -> str:
         """Return one line on the backend in use; before the first face, that there is none."""
         return "no face yet" if self._runner is None else self._runner.describe()
-
-    def _check_targets(self, face: Source, audio: Source, outfile: Source) -> Path:
-        path = check_target(face, outfile)
-        check_target(audio, outfile)
-        if self.preview is not None:
-            shown = check_target(face, self.preview)
-            check_target(audio, shown)
-            if os.path.realpath(shown) == os.path.realpath(path):
-                raise UserError(f"the preview and the result are both {path}: give them two names")
-        return path
 
     def _changed(
         self, group: Sequence[Shot], heard: np.ndarray
@@ -551,9 +544,10 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     """
     target = target_of(args.face, args.output, "wav2lip")
     # Before weights are read, or even downloaded.
-    check_target(args.face, target)
-    if not is_picture(args.face):
-        probe(args.face)
+    check_targets([args.face, args.audio], target, args.preview)
+    check_seconds(args.seconds)
+    framing = Framing(args.resize_factor, args.rotate, tuple(args.crop))
+    _check_sound(FaceFilm(args.face, framing, args.fps, args.static), args.sound)
     with contextlib.closing(audio_chunks(args.audio)) as chunks:
         next(chunks, None)
     predictor = Wav2LipPredictor(
@@ -589,6 +583,11 @@ def _filled(array: np.ndarray, size: int) -> np.ndarray:
     """Return a batch of `size` that begins with `array` and repeats its last item."""
     missing = size - len(array)
     return np.concatenate([array, array[-1:].repeat(missing, axis=0)]) if missing > 0 else array
+
+
+def _check_sound(source: FaceFilm, sound: Sound) -> None:
+    if sound == "keep" and not source.has_sound:
+        raise UserError(f"{source.name} has no sound that could be kept (sound is 'keep')")
 
 
 def _check_at_least(least: int, **numbers: float) -> None:

@@ -19,6 +19,7 @@ from ppzoo.media.video import VideoReader, probe, read_audio
 
 from ..media.video.clips import make_film, tone
 from ..runs import SMOKE
+from .face_pieces import check_one_sentence
 from .motion_pieces import SIZE, FakeDetector, driver, pattern, saved
 
 SOURCE = (60, 44)  # height, width: upright
@@ -228,6 +229,9 @@ class TestFilm:
     def test_a_beginning(self, predictor, film, tmp_path):
         made = predictor().make(pattern(*SOURCE), film, tmp_path / "b.mp4", seconds=0.1)
         assert made.frames == probe(tmp_path / "b.mp4").frame_count == 3
+        for seconds in (0, float("inf"), float("nan")):
+            with pytest.raises(UserError, match=f"seconds is {seconds}"):
+                predictor().make(pattern(*SOURCE), film, tmp_path / "c.mp4", seconds=seconds)
 
 
 class TestPreview:
@@ -447,3 +451,19 @@ class TestCommand:
         assert film.name in errors if what == "same" else "nothing here" in errors
         assert film.read_bytes() == before
         assert not (tmp_path / "results").exists()
+
+    def test_options_are_looked_at_before_weights(self, tmp_path, film, capsys):
+        result = tmp_path / "results" / "source 1_firstorder.mp4"
+        for more, message in (
+            (["--preview", result], "give them two names"),
+            (["--preview", tmp_path / "p.avi"], "cannot be written as"),
+            (["--preview", film], "would replace"),
+            (["--seconds", "inf"], "seconds is inf"),
+        ):
+            assert cli.main(self.arguments(tmp_path, "no such file", film, *more)) == 2
+            check_one_sentence(capsys, message)
+
+    def test_weights_are_looked_for_before_those_of_the_detector(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("ppzoo.apps.faces.build_detector", None)
+        with pytest.raises(WeightsError, match="no such file"):
+            FirstOrderPredictor(weight_path=tmp_path / "no such file.pdparams")

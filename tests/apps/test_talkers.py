@@ -97,7 +97,7 @@ class TestRate:
     def test_a_number_means_an_exact_one(self, given, meant):
         assert exact_rate(given) == meant
 
-    @pytest.mark.parametrize("given", [0, -1, float("nan"), float("inf")])
+    @pytest.mark.parametrize("given", [0, -1, 0.0001, 1e6, float("nan"), float("inf")])
     def test_what_is_no_rate_is_refused(self, given):
         with pytest.raises(UserError, match="fps is"):
             exact_rate(given)

@@ -496,8 +496,9 @@ class TestRun:
         done = predictor(weights, Shows(), box=BOX, fps=29.97).run(folder / "脸 v1.2.png", wav, out)
         assert done.path == out
         assert (done.fps, done.frames) == (NTSC, 6)
-        assert done.size == done.size_before == (67, 51)
-        assert (probe(out).width, probe(out).height) == (68, 52)  # H.264 has even sizes
+        assert done.size_before == (67, 51)
+        # H.264 has even sizes.
+        assert (probe(out).width, probe(out).height) == done.size == (68, 52)
 
     def test_only_the_beginning(self, weights, tmp_path):
         path = film(tmp_path / "a.mp4", [picture()] * 5)
@@ -506,8 +507,10 @@ class TestRun:
         done = made.run(path, wav, tmp_path / "o.mp4", seconds=0.4)
         assert done.frames == 10
         assert lengths(done.path) == pytest.approx((0.4, 0.4), abs=0.04)
-        with pytest.raises(UserError, match="seconds is 0"):
-            made.run(path, wav, tmp_path / "o.mp4", seconds=0)
+        for seconds in (0, float("inf"), float("nan")):
+            with pytest.raises(UserError, match=f"seconds is {seconds}"):
+                made.run(path, wav, tmp_path / "o.mp4", seconds=seconds)
+        assert made.run(path, wav, tmp_path / "o.mp4", seconds=1e308).frames == 25
 
     def test_static(self, weights, tmp_path):
         path = film(tmp_path / "a.mp4", [picture(level=20 + 30 * i) for i in range(4)])
@@ -604,3 +607,23 @@ class TestCommand:
             assert cli.main(self.command(weights, *sources, *more)) == 2
             check_one_sentence(capsys, message)
         assert not (tmp_path / "o.mp4").exists()
+
+    def test_options_are_looked_at_before_weights(self, tmp_path, capsys):
+        path = film(tmp_path / "a.mp4", [picture()] * 5)
+        wav = sound(tmp_path / "a.wav", 0.2)
+        write_image(tmp_path / "a.png", picture())
+        out = str(tmp_path / "o.mp4")
+        for more, message in (
+            (("--preview", out), r"preview and the result are both .*o\.mp4"),
+            (("--preview", str(tmp_path / "p.avi")), r"cannot be written as .*p\.avi"),
+            (("--preview", str(path)), r"would replace the film .*a\.mp4"),
+            (("--audio", out), r"would replace the film .*o\.mp4"),
+            (("--seconds", "inf"), "seconds is inf"),
+            (("--feather", "2"), "feather is 2.0, expected a number from 0 to 1"),
+            (("--sound", "keep"), r"a\.mp4 has no sound that could be kept"),
+            (("--crop", "0", "-1", "0", "-1", "--resize-factor", "0"), "resize_factor is 0"),
+            (("--face", str(tmp_path / "a.png"), "--fps", "0.0001"), "fps is 0.0001"),
+        ):
+            sources = ("--face", str(path), "--audio", str(wav), "--output", out)
+            assert cli.main(self.command("no such file", *sources, *more)) == 2
+            check_one_sentence(capsys, message)
