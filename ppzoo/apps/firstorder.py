@@ -21,6 +21,14 @@ from typing import Any, get_args
 import numpy as np
 
 from ppzoo.apps.animation import Animator, Points, Still, grouped, load_animator
+from ppzoo.apps.face_squares import (
+    Part,
+    centre_square,
+    cut,
+    driver_square,
+    face_masks,
+    without_doubles,
+)
 from ppzoo.apps.faces import detector_name, detector_of_picture, name_of
 from ppzoo.apps.films import (
     Film,
@@ -31,14 +39,6 @@ from ppzoo.apps.films import (
     say,
     size_of,
     target_of,
-)
-from ppzoo.apps.framing import (
-    Part,
-    centre_square,
-    cut,
-    driver_square,
-    face_masks,
-    without_doubles,
 )
 from ppzoo.apps.inference import BACKENDS
 from ppzoo.errors import DataError, UserError

@@ -11,8 +11,8 @@ import pytest
 
 from ppzoo import cli
 from ppzoo.apps import firstorder
+from ppzoo.apps.face_squares import cut, face_square
 from ppzoo.apps.firstorder import FirstOrderPredictor, side_by_side
-from ppzoo.apps.framing import cut, face_square
 from ppzoo.errors import DataError, UserError, WeightsError
 from ppzoo.media.image import write_image
 from ppzoo.media.video import VideoReader, probe, read_audio

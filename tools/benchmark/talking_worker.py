@@ -29,7 +29,7 @@ import ppzoo  # noqa: E402, F401, I001  (before Paddle, to set the CPU up)
 import numpy as np  # noqa: E402
 
 from ppzoo.apps import firstorder, wav2lip  # noqa: E402
-from ppzoo.apps.framing import centre_square, cut, face_square  # noqa: E402
+from ppzoo.apps.face_squares import centre_square, cut, face_square  # noqa: E402
 from ppzoo.apps.inference import Runner, make_runner  # noqa: E402
 from ppzoo.apps.talkers import FaceFilm, Framing, face_place, read_voice  # noqa: E402
 from ppzoo.faces import blend  # noqa: E402

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ppzoo.apps.framing import (
+from ppzoo.apps.face_squares import (
     FacePlace,
     centre_square,
     cut,
