@@ -89,7 +89,7 @@ class AKD(Metric):
     def state(self) -> dict[str, np.ndarray]:
         """Return sums over pictures [3], the number of pictures, and if their sources are known."""
         return {
-            "sums": self._sums,
+            "sums": self._sums.copy(),
             "count": np.array(self._count),
             "has_source": np.array(self._has_source),
         }

@@ -67,6 +67,15 @@ def test_parts_add_up_to_the_whole():
     )
 
 
+def test_a_state_stays_as_it_was():
+    made, other = metric(), metric()
+    made.update(moved(3, 4), TRUE)
+    state = made.state()
+    made.update(moved(6, 8), TRUE)
+    other.merge([state])
+    assert other.accumulate() == {"mean": 2.5, "per_coordinate": 1.75}
+
+
 def test_mistakes():
     with pytest.raises(ValueError, match="seen no keypoints"):
         metric().accumulate()
