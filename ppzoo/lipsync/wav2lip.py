@@ -140,7 +140,9 @@ class Wav2LipDiscQual(nn.Layer):
         x = x[:, :, x.shape[2] // 2 :]
         for block in self.face_encoder_blocks:
             x = block(x)
-        return self.binary_pred(x).flatten(1)
+        logits, to_chance = self.binary_pred
+        with _in_float32():
+            return to_chance(logits(x).astype("float32")).flatten(1)
 
     def perceptual_forward(self, false_face_sequences: paddle.Tensor) -> paddle.Tensor:
         """Return the loss of a generator whose faces [N, 3, T, 96, 96] shall look real."""
@@ -386,7 +388,13 @@ def _pair(c_in: int, c_out: int, kernel: int, stride: int | tuple[int, int]) -> 
 
 
 def _chance_loss(chance: paddle.Tensor, target: float) -> paddle.Tensor:
-    return F.binary_cross_entropy(chance, paddle.full_like(chance, target))
+    with _in_float32():
+        return F.binary_cross_entropy(chance, paddle.full_like(chance, target))
+
+
+def _in_float32() -> contextlib.AbstractContextManager[None]:
+    """Return the context in which chances are computed: in float16 those above 0.9998 are 1."""
+    return paddle.amp.auto_cast(enable=False)
 
 
 def _checked(batch: Batch) -> Batch:

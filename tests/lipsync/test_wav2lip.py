@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
+from paddle import nn
 
 from ppzoo.errors import DataError, WeightsError
 from ppzoo.lipsync import wav2lip
@@ -149,6 +153,55 @@ def test_the_discriminator_sees_lower_halves_only():
     other = paddle.concat([1 - faces[:, :, :, :48], faces[:, :, :, 48:]], axis=3)
     assert net(faces).shape == [10, 1]
     assert np.array_equal(net(faces).numpy(), net(other).numpy())
+
+
+class TestLowPrecision:
+    """The discriminator's last convolution gives float16, as under autocast."""
+
+    @pytest.fixture
+    def sure(self):
+        class Sure(nn.Layer):
+            def forward(self, x):
+                return paddle.full([x.shape[0], 1, 1, 1], 9.0, "float16")
+
+        made = model("wav2lip_hq")
+        made.nets.netDH.binary_pred[0] = Sure()
+        return made
+
+    def test_a_sure_discriminator_is_not_certain(self, sure):
+        faces = batch()["y"]
+        chances = sure.nets.netDH(faces)
+        assert chances.dtype == paddle.float32
+        assert np.allclose(1 - chances.numpy(), 1.2339e-4, rtol=1e-3)
+        _, logs = sure.d_loss(faces, faces)
+        assert float(logs["disc_fake_loss"]) == pytest.approx(9.0, abs=1e-3)
+        assert float(logs["disc_real_loss"]) == pytest.approx(1.2339e-4, rel=1e-3)
+
+    def test_autocast_does_not_reach_chances_and_their_loss(self, sure, monkeypatch):
+        depth, seen = [], []
+
+        @contextlib.contextmanager
+        def off(enable=True):
+            assert not enable
+            depth.append(None)
+            yield
+            depth.pop()
+
+        def spy(name):
+            real = getattr(F, name)
+
+            def spied(*args, **options):
+                seen.append((name, len(depth)))
+                return real(*args, **options)
+
+            monkeypatch.setattr(F, name, spied)
+
+        monkeypatch.setattr(paddle.amp, "auto_cast", off)
+        spy("sigmoid")
+        spy("binary_cross_entropy")
+        sure.nets.netDH.perceptual_forward(batch()["y"])
+        assert [each for each in seen if each[0] == "sigmoid"][-1:] == [("sigmoid", 1)]
+        assert seen[-1] == ("binary_cross_entropy", 1)
 
 
 @pytest.mark.parametrize("changes", [{"syncnet_wt": 1.5}, {"late_syncnet_wt": -1}])
