@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import functools
 import random
+import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ FPS = 25
 FRAMES = 5
 _SOUND = "audio.wav"
 _CACHED_SOUNDS = 512
+# The bytes of a WAV file whose header has the largest size there is.
+_ENDLESS = 2**32 - 1 + 8
 
 
 @DATASETS.register()
@@ -126,15 +130,11 @@ def sound_of(path: Path) -> np.ndarray:
     """Return the mel spectrogram [80, C] of a WAV file of any rate and number of channels.
 
     Raises:
-        DataError: it is missing, is no WAV file, or is too short.
+        DataError: it is missing, is no WAV file, is damaged or cut short, or is too short.
     """
-    from scipy.io import wavfile
     from scipy.signal import resample_poly
 
-    try:
-        rate, wav = wavfile.read(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the sound {path}: {error}") from error
+    rate, wav = _read_wav(path)
     if wav.dtype.kind == "u":
         wav = (wav.astype(np.float64) - 128) / 128
     elif wav.dtype.kind == "i":
@@ -146,6 +146,28 @@ def sound_of(path: Path) -> np.ndarray:
         return melspectrogram(wav)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _read_wav(path: Path) -> tuple[int, np.ndarray]:
+    """Return the rate and the samples [S] or [S, channels] of a WAV file."""
+    from scipy.io import wavfile
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # of chunks it does not know
+            warnings.filterwarnings("error", "Reached EOF", wavfile.WavFileWarning)
+            # What was written to a pipe does not know its length.
+            warnings.filterwarnings("ignore", f".*expected {_ENDLESS} ", wavfile.WavFileWarning)
+            rate, wav = wavfile.read(path)
+    except wavfile.WavFileWarning as error:
+        raise DataError(f"the sound {path} is cut short: {error}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the sound {path}: {error}") from error
+    except (struct.error, EOFError, ZeroDivisionError, UnboundLocalError) as error:
+        raise DataError(f"cannot read the sound {path}: its header is damaged") from error
+    if rate == 0:
+        raise DataError(f"cannot read the sound {path}: its header gives a rate of 0")
+    return rate, wav
 
 
 def _listed(root: Path, lists: Path, split: str) -> list[Path]:

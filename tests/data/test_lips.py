@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import warnings
+
 import numpy as np
 import pytest
 from scipy.io import wavfile
@@ -101,6 +103,45 @@ def test_sounds_of_other_rates_are_resampled(tmp_path):
     expected = melspectrogram(tone)
     assert mel.shape == expected.shape
     assert np.abs(mel[:20, 5:-5] - expected[:20, 5:-5]).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda raw: raw[:6], "header is damaged"),
+        (lambda raw: raw[:30], "header is damaged"),
+        (lambda raw: raw[:16], "cannot read the sound"),
+        (lambda raw: raw[:1000], "is cut short"),
+        (lambda raw: raw[:22] + b"\0\0" + raw[24:], "header is damaged"),  # no channels
+        (lambda raw: raw[:4] + b"\0" * 4 + raw[8:], "header is damaged"),  # no bytes
+        (lambda raw: raw[:24] + b"\0" * 8 + raw[32:], "a rate of 0"),
+    ],
+)
+def test_damaged_sounds_are_refused(tmp_path, damage, reason):
+    path = make(tmp_path) / "audio.wav"
+    path.write_bytes(damage(path.read_bytes()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DataError, match=reason) as raised:
+            sound_of(path)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw[:4] + b"\xff" * 4 + raw[8:40] + b"\xff" * 4 + raw[44:],  # of a pipe
+        lambda raw: raw[:36] + b"what\4\0\0\0ever" + raw[36:],  # a chunk of somebody's
+    ],
+)
+def test_whole_sounds_with_odd_headers_are_read_without_a_warning(tmp_path, change):
+    path = make(tmp_path) / "audio.wav"
+    expected = sound_of(path)
+    sound_of.cache_clear()
+    path.write_bytes(change(path.read_bytes()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(sound_of(path), expected)
 
 
 @pytest.mark.parametrize(
