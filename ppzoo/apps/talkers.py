@@ -6,8 +6,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -31,6 +32,8 @@ from ppzoo.media.video import VideoReader
 from ppzoo.media.video.probe import COMMON_RATES
 from ppzoo.media.video.sound import audio_chunks
 
+_LOG = logging.getLogger(__name__)
+
 Source = str | os.PathLike[str]
 # (left, upper, right, lower) edges in whole pixels, the last two exclusive.
 Place = tuple[int, int, int, int]
@@ -41,6 +44,7 @@ _SAME_RATE = Fraction(1, 200)
 _SLOWEST, _FASTEST = 0.1, 1000  # frames a second
 _LEAST_SIDE = 2  # pixels of a face that is worth drawing
 _HELD_BYTES = 2**28  # of frames that are shown backwards
+_MANY_PIECES = 8  # of a film, that take so long to go back through that it is worth a word
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,7 +52,8 @@ class Voice:
     """A sound as the networks hear it.
 
     Args:
-        mel: its spectrogram, float32 [80, C]; an hour of it needs 92 MB.
+        mel: its spectrogram, float32 [80, C]; an hour of it needs 92 MB, and twice that while it is
+            made.
         samples: at 16 kHz.
     """
 
@@ -178,6 +183,7 @@ class FaceFilm:
         self.name = os.fspath(path)
         self._framing = framing
         self._picture: np.ndarray | None = None
+        self._still: np.ndarray | None = None
         self._reader: VideoReader | None = None
         if is_picture(path):
             self._picture = load_image(path)
@@ -200,33 +206,59 @@ class FaceFilm:
 
     def frames(self) -> Iterator[np.ndarray]:
         """Yield the frames from the first one on, uint8 RGB [H, W, 3], arrays of their own."""
-        if self._picture is not None:
-            yield self._framing(self._picture.copy())
+        if self.is_still and self._still is not None:
+            yield self._still.copy()
             return
-        running = iter(self._reader)
-        with contextlib.closing(running):
-            for frame in itertools.islice(running, 1) if self.is_still else running:
-                yield self._framing(frame)
+        with contextlib.closing(self._unframed()) as frames:
+            for frame in frames:
+                framed = self._framing(frame)
+                if not self.is_still:
+                    yield framed
+                    continue
+                self._still = framed
+                yield framed.copy()
+                return
 
     def backwards(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` frames from the last one on.
 
-        The film is read once for as many frames as 256 MB hold.
+        Films cannot be read backwards: this one is read from its beginning for as many frames as
+        256 MB hold, so that the way back through n such pieces takes n / 2 times as long as the way
+        there. What is long in this sense is said in the log.
         """
+        fits = max(1, _HELD_BYTES // max((frame.nbytes for frame in self._first()), default=1))
+        if count > _MANY_PIECES * fits:
+            _LOG.warning(
+                "the way back through %d frames of %s reads them %d times over: a shorter film, "
+                "smaller frames or another cycle take less time",
+                count,
+                self.name,
+                round(count / fits / 2),
+            )
         end = count
         while end > 0:
             held: list[np.ndarray] = []
-            begin = 0
-            with contextlib.closing(self.frames()) as frames:
-                for i, frame in enumerate(itertools.islice(frames, end)):
-                    begin = max(begin, end - max(1, _HELD_BYTES // frame.nbytes))
-                    if i >= begin:
-                        held.append(frame)
+            begin = max(0, end - fits)
+            with contextlib.closing(self._unframed()) as frames:
+                for frame in itertools.islice(frames, begin, end):
+                    held.append(self._framing(frame))
             if not held:
                 return
             while held:
                 yield held.pop()
             end = begin
+
+    def _unframed(self) -> Generator[np.ndarray, None, None]:
+        if self._picture is not None:
+            yield self._picture
+            return
+        running = iter(self._reader)
+        with contextlib.closing(running):
+            yield from running
+
+    def _first(self) -> Iterator[np.ndarray]:
+        with contextlib.closing(self.frames()) as frames:
+            yield from itertools.islice(frames, 1)
 
 
 def exact_rate(fps: float) -> Fraction:

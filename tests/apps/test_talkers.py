@@ -25,6 +25,7 @@ from ppzoo.faces.detector import Face
 from ppzoo.faces.tracking import TrackedFace
 from ppzoo.media.image import write_image
 from ppzoo.media.mel import melspectrogram
+from ppzoo.media.video import VideoReader
 
 from ..media.video.clips import make_film, number_of, numbered, tone
 
@@ -156,11 +157,36 @@ class TestFaceFilm:
         assert [number_of(frame) for frame in source.frames()] == [0]
         assert source.is_still
 
+    def test_what_stands_still_is_read_once(self, tmp_path, monkeypatch):
+        write_image(tmp_path / "a.png", numbered(3))
+        still = FaceFilm(tmp_path / "a.png", Framing(2))
+        static = FaceFilm(film(tmp_path / "a.mp4", 5), Framing(2), static=True)
+        for source, number in ((still, 3), (static, 0)):
+            for _ in range(3):
+                (frame,) = source.frames()
+                assert number_of(frame) == number
+                frame[:] = 0  # the next one is an array of its own
+                monkeypatch.setattr(VideoReader, "__iter__", None)
+                monkeypatch.setattr(talkers, "resize", None)
+            monkeypatch.undo()
+
     @pytest.mark.parametrize("held", [1, 3, 100])
     def test_backwards(self, tmp_path, monkeypatch, held):
         monkeypatch.setattr(talkers, "_HELD_BYTES", held * numbered(0).nbytes)
         source = FaceFilm(film(tmp_path / "a.mp4", 9), Framing())
         assert [number_of(frame) for frame in source.backwards(7)] == [6, 5, 4, 3, 2, 1, 0]
+
+    def test_the_way_back_frames_each_once_and_says_if_it_is_long(
+        self, tmp_path, monkeypatch, caplog
+    ):
+        monkeypatch.setattr(talkers, "_HELD_BYTES", 2 * numbered(0).nbytes)
+        framed = []
+        source = FaceFilm(film(tmp_path / "a.mp4", 20), lambda x: framed.append(number_of(x)) or x)
+        list(source.backwards(16))
+        assert sorted(framed) == [0, *range(16)]  # the first one twice, to know its size
+        assert not caplog.records
+        list(source.backwards(17))
+        assert "through 17 frames" in caplog.text
 
     def test_what_is_neither(self, tmp_path):
         (tmp_path / "a.txt").write_text("hello")
