@@ -368,12 +368,14 @@ class TestRun:
 
     def test_mistakes_on_the_command_line_come_before_weights(self, tmp_path, capsys):
         make_film(tmp_path / "old.mp4", count=2)
-        for source, target, message in (
-            ("gone.mp4", "new.mp4", "there is no video file"),
-            ("old.mp4", "old.mp4", "would replace the film"),
-            ("old.mp4", "new.png", "end its name in .mp4"),
+        for source, target, seconds, message in (
+            ("gone.mp4", "new.mp4", "1", "there is no video file"),
+            ("old.mp4", "old.mp4", "1", "would replace the film"),
+            ("old.mp4", "new.png", "1", "end its name in .mp4"),
+            ("old.mp4", "new.mp4", "inf", "seconds is inf"),
         ):
             arguments = ["--input", tmp_path / source, "--output", tmp_path / target]
+            arguments += ["--seconds", seconds]
             arguments += ["--weights", tmp_path / "missing.pdparams"]
             assert cli.main(["predict", "edvr", *map(str, arguments)]) == 2
             assert message in capsys.readouterr().err
