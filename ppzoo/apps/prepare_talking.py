@@ -32,6 +32,12 @@ _FOLDERS = {"train": "train", "val": "test"}
 _SIZES: dict[Layout, int] = {"lips": 96, "motion": 256}
 _MARGINS: dict[Layout, float] = {"lips": 0.0, "motion": 0.5}
 _LIPS_FPS = 25
+_MOST_FPS = 1000
+_MOST_PARTS = 1001  # of a second, as in 30000/1001: films' headers have room for few digits
+_MOST_PIXELS = 4096
+_MOST_MARGIN = 100  # more is as the whole frame
+_MOST_SECONDS = 86400
+_MOST_FRAMES = 1000  # between detections; they are in memory
 _NAMED_PROBLEMS = 5
 _LONGEST_NAME = 80  # characters
 _HASH = 8  # hexadecimal digits
@@ -77,7 +83,9 @@ def run(args: argparse.Namespace) -> str:
     layout: Layout = args.layout
     size = _SIZES[layout] if args.size is None else args.size
     try:
-        fps = Fraction(args.fps)
+        fps = Fraction(args.fps).limit_denominator(_MOST_PARTS)
+        if fps > _MOST_FPS:
+            raise ValueError("it may have too many digits to be printed")
     except (ValueError, ZeroDivisionError):
         raise ConfigError(f"--fps must be a number such as 25, got {args.fps!r}") from None
     recipe = Recipe(
@@ -163,7 +171,7 @@ def prepare_talking(
         out: a folder that is new, empty, or made by this function with the same recipe.
         recipe: how clips are made.
         val: the share of films to test with, from 0 to 1. Which ones is decided by their names. A
-            single film is divided by its clips.
+            single film is divided by its clips, and stays so when others are added.
         workers: how many films at once; as many as there are cores by default, or one where the
             detector is a network.
         progress: show a bar, if the error stream is a terminal.
@@ -219,20 +227,37 @@ def prepare_talking(
 
 
 def _check(recipe: Recipe, val: float, workers: int | None) -> None:
-    for option, value, is_good in (
-        ("--size", recipe.size, recipe.size >= 16),
-        ("--fps", recipe.fps, recipe.fps > 0),
-        ("--margin", recipe.margin, recipe.margin >= 0),
-        ("--min-seconds", recipe.min_seconds, recipe.min_seconds > 0),
-        ("--max-seconds", recipe.max_seconds, recipe.max_seconds >= recipe.min_seconds),
-        ("--max-faces", recipe.max_faces, recipe.max_faces >= 1),
-        ("--min-face", recipe.min_face, recipe.min_face >= 1),
-        ("--detect-every", recipe.every, recipe.every >= 1),
-        ("--val", val, 0 <= val < 1),
-        ("--workers", workers, workers is None or workers >= 1),
+    least_seconds = recipe.min_seconds if recipe.min_seconds > 0 else 0
+    # NaN breaks no bound and keeps none, so each is asked whether it is kept.
+    for option, value, is_good, expected in (
+        ("--size", recipe.size, 16 <= recipe.size <= _MOST_PIXELS, f"16 to {_MOST_PIXELS}"),
+        ("--fps", recipe.fps, 1 <= recipe.fps <= _MOST_FPS, f"1 to {_MOST_FPS}"),
+        ("--margin", recipe.margin, 0 <= recipe.margin <= _MOST_MARGIN, f"0 to {_MOST_MARGIN}"),
+        (
+            "--min-seconds",
+            recipe.min_seconds,
+            0 < recipe.min_seconds <= _MOST_SECONDS,
+            f"more than 0, at most {_MOST_SECONDS}",
+        ),
+        (
+            "--max-seconds",
+            recipe.max_seconds,
+            least_seconds <= recipe.max_seconds <= _MOST_SECONDS,
+            f"{least_seconds:g} (--min-seconds) to {_MOST_SECONDS}",
+        ),
+        ("--max-faces", recipe.max_faces, recipe.max_faces >= 1, "1 or more"),
+        ("--min-face", recipe.min_face, recipe.min_face >= 1, "1 or more"),
+        (
+            "--detect-every",
+            recipe.every,
+            1 <= recipe.every <= _MOST_FRAMES,
+            f"1 to {_MOST_FRAMES}",
+        ),
+        ("--val", val, 0 <= val < 1, "0 or more, less than 1"),
+        ("--workers", workers, workers is None or workers >= 1, "1 or more"),
     ):
         if not is_good:
-            raise ConfigError(f"{option} is out of range: {value}")
+            raise ConfigError(f"{option} is out of range: {value}, expected {expected}")
     if recipe.layout == "lips" and recipe.fps != _LIPS_FPS:
         raise ConfigError(
             f"--fps is {recipe.fps}, but Wav2Lip and its dataset know {_LIPS_FPS} frames a second "
@@ -247,7 +272,8 @@ def _workers(recipe: Recipe, workers: int | None) -> int:
 
 def _films(root: Path, out: Path) -> dict[str, Path]:
     """Return the films by their place below `root`, without those that were made here."""
-    found = [path for path in find_videos(root) if not path.is_relative_to(out)]
+    made = out.resolve()
+    found = [path for path in find_videos(root) if not path.resolve().is_relative_to(made)]
     if not found:
         raise DataError(f"the folder {root} holds no films but those in {out}")
     base = root if root.is_dir() else root.parent
@@ -408,9 +434,12 @@ class _Store:
         What was chosen by an earlier call stays chosen.
         """
         films = [entry for entry in self.done() if entry["clips"]]
-        units = [(entry, list(entry["clips"])) for entry in films]
-        if len(films) == 1:
-            units = [(films[0], [clip]) for clip in films[0]["clips"]]
+        units: list[tuple[dict[str, Any], list[str]]] = []
+        for entry in films:
+            clips = list(entry["clips"])
+            # A film that was alone stays divided: what was tested with must not be trained on.
+            is_divided = len(films) == 1 or set() < set(entry["val"]) < set(clips)
+            units += [(entry, [clip]) for clip in clips] if is_divided else [(entry, clips)]
         places = [_place(entry["name"], clips) for entry, clips in units]
         chosen = [
             place < val or set(clips) <= set(entry["val"])

@@ -163,6 +163,31 @@ def test_a_single_film_is_divided_by_its_clips(tmp_path, here) -> None:
     assert all(line.startswith("talk/000") for line in lines)
 
 
+@pytest.mark.parametrize("layout", ["lips", "motion"])
+def test_clips_that_were_tested_with_are_not_trained_on_when_films_come(
+    tmp_path, here, layout
+) -> None:
+    film = write_film(tmp_path / "films" / "talk.mp4", count=100, sound=hum(4))
+    out = tmp_path / "out"
+    recipe = dataclasses.replace(LIPS if layout == "lips" else RECIPE, max_seconds=1.0)
+
+    def tested() -> set[str]:
+        if layout == "lips":
+            return set((out / "val.txt").read_text().split())
+        return {path.name for path in (out / "test").iterdir()}
+
+    prepare_talking(film, out, recipe, progress=False)
+    before = tested()
+    assert len(before) == 1
+    for name in ("other.mp4", "third.mp4"):
+        write_film(film.parent / name, count=100, sound=hum(4))
+        made = prepare_talking(film.parent, out, recipe, progress=False)
+        # Films that come later are not divided.
+        assert {name for name in tested() if name.startswith("talk")} == before
+        assert (made.clips["val"] - 1) % 4 == 0
+        assert made.clips["train"] >= 3
+
+
 def test_films_of_one_name_keep_apart(tmp_path, here) -> None:
     for name in ("x y.mp4", "x_y.mp4", "x#y.mov"):
         write_film(tmp_path / "films" / name, count=26)
@@ -212,6 +237,26 @@ def test_clips_that_were_made_are_no_films(tmp_path, here) -> None:
         assert sum(made.clips.values()) == 1
 
 
+@pytest.mark.parametrize("is_relative", ["videos", "out", "neither, by a link"])
+def test_clips_that_were_made_are_no_films_however_folders_are_called(
+    tmp_path, here, monkeypatch, is_relative
+) -> None:
+    write_film(tmp_path / "films" / "a.mp4", count=26)
+    monkeypatch.chdir(tmp_path)
+    videos, out = tmp_path / "films", tmp_path / "films" / "out"
+    if is_relative == "videos":
+        videos = Path("films")
+    elif is_relative == "out":
+        out = Path("films", "..", "films", "out")
+    else:
+        Path("link").symlink_to(tmp_path / "films")
+        out = tmp_path / "link" / "out"
+    recipe = dataclasses.replace(RECIPE, store="mp4")
+    for _ in range(2):
+        made = prepare_talking(videos, out, recipe, progress=False)
+        assert sum(made.clips.values()) == 1
+
+
 def test_a_full_disk_stops_all(films, tmp_path, here) -> None:
     here.fails = {"a.mp4": UserError("cannot write clips: No space left on device")}
     with pytest.raises(UserError, match="No space"):
@@ -241,6 +286,18 @@ def test_one_process_at_a_time(films, tmp_path, here) -> None:
         ("--size", "8"),
         ("--fps", "fast"),
         ("--fps", "30"),
+        ("--fps", "nan"),
+        ("--fps", "1e5000"),
+        ("--fps", "0.0001"),
+        ("--size", "1000000"),
+        ("--margin", "inf"),
+        ("--margin", "nan"),
+        ("--min-seconds", "nan"),
+        ("--max-seconds", "nan"),
+        ("--max-seconds", "inf"),
+        ("--max-seconds", "1e308"),
+        ("--detect-every", "100000000000000000000"),
+        ("--val", "nan"),
         ("--margin", "-1"),
         ("--min-seconds", "0"),
         ("--max-seconds", "1"),
@@ -254,6 +311,8 @@ def test_one_process_at_a_time(films, tmp_path, here) -> None:
 def test_options_out_of_range(tmp_path, capsys, option, value) -> None:
     write_film(tmp_path / "films" / "a.mp4", count=1)
     names = ["--videos", str(tmp_path / "films"), "--out", str(tmp_path / "out")]
+    if value != "30":
+        names += ["--layout", "motion"]
     assert cli.main(["data", "prepare", "talking", *names, option, value]) == 2
     assert option in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
