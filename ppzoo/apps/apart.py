@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ppzoo.errors import DataError, UserError
-from ppzoo.runtime import end_with_parent
+from ppzoo.runtime import end_with_parent, is_out_of_memory
 
 Say = Callable[[Any], None]
 
@@ -43,7 +43,7 @@ def run_apart(
 
     Yields:
         (task, result); in place of a result the `UserError` that `work` raised, or a `DataError`
-        where its process died.
+        where its process died or memory ran out.
 
     Raises:
         RuntimeError: `work` raised something else; with the traceback.
@@ -141,6 +141,8 @@ def _serve(work: Callable[[Any, Say], Any], connection: Connection) -> None:
                 # Only exceptions that are made of one text survive being pickled for certain.
                 kind = DataError if isinstance(error, DataError) else UserError
                 answer = ("refused", kind(str(error)))
-            except Exception:
+            except Exception as error:
                 answer = ("failed", traceback.format_exc())
+                if is_out_of_memory(error):
+                    answer = ("refused", DataError("there was not enough memory to work on it"))
             connection.send(answer)

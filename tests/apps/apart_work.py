@@ -21,6 +21,8 @@ def work(task: str, say) -> str:
         raise ConfigError(rest)
     elif kind == "break":
         raise ZeroDivisionError(rest)
+    elif kind == "exhaust":
+        raise MemoryError(rest)
     elif kind == "say":
         say(rest)
     elif kind == "wait":

@@ -12,7 +12,15 @@ from tests.apps.apart_work import work
 
 
 def test_one_task_that_fails_takes_no_other_along() -> None:
-    tasks = ["fine", "refuse it is damaged", "die", "misconfigure wrongly", "say 7", "fine"]
+    tasks = [
+        "fine",
+        "refuse it is damaged",
+        "die",
+        "exhaust all",
+        "misconfigure wrongly",
+        "say 7",
+        "fine",
+    ]
     said = []
     results = dict(run_apart(work, tasks, 1, said.append))
     assert results["fine"] == "fine done"
@@ -20,6 +28,8 @@ def test_one_task_that_fails_takes_no_other_along() -> None:
     assert said == ["7"]
     assert isinstance(results["refuse it is damaged"], DataError)
     assert str(results["refuse it is damaged"]) == "it is damaged"
+    assert isinstance(results["exhaust all"], DataError)
+    assert str(results["exhaust all"]) == "there was not enough memory to work on it"
     assert type(results["misconfigure wrongly"]) is UserError
     assert isinstance(results["die"], DataError)
     assert "signal 9" in str(results["die"])
