@@ -32,11 +32,11 @@ from ppzoo.faces.blend import resize, whole
 from ppzoo.faces.boxes import clip
 from ppzoo.faces.detector import DetectorName, FaceDetector
 from ppzoo.faces.tracking import FaceTracker
+from ppzoo.media.mel import SAMPLE_RATE
 
 Layout = Literal["lips", "motion"]
 Store = Literal["frames", "mp4"]
 
-SAMPLE_RATE = 16000  # Hz
 SOUND = "audio.wav"
 _SMOOTH = 5  # frames over which boxes are averaged
 # A head that moves so far that its square would be this many faces larger begins a new clip.

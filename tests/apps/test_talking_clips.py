@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import wavfile
 
+import ppzoo
 from ppzoo.apps import talking_clips
 from ppzoo.apps.talking_clips import make_clips
 from ppzoo.errors import DataError
@@ -108,6 +111,12 @@ def test_a_clip_of_lips_is_the_face_and_its_sound(tmp_path) -> None:
     loud = np.flatnonzero(np.abs(samples) > 4000) / RATE
     assert loud[0] == pytest.approx(0.4, abs=0.01)
     assert loud[-1] == pytest.approx(0.5, abs=0.01)
+
+
+def test_one_module_alone_says_what_rate_sounds_have() -> None:
+    files = Path(ppzoo.__file__).parent.rglob("*.py")
+    given = [f for f in files if re.search(r"(?m)^SAMPLE_RATE\b.* = ", f.read_text("utf-8"))]
+    assert [file.name for file in given] == ["mel.py"]
 
 
 def test_square_boxes_become_those_that_wav2lip_knows(tmp_path, monkeypatch) -> None:
