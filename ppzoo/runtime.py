@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import dataclasses
 import functools
+import logging
 import math
 import multiprocessing
 import os
@@ -23,9 +24,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ppzoo.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # Settings of this kind made by the user decide the number of threads; ppzoo then adds none.
 _THREAD_VARIABLES = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -153,6 +157,29 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return any(phrase in text for phrase in _NO_MEMORY)
+
+
+def as_many_as_fit(work: Callable[[int], T], count: int, items: str) -> tuple[T, int]:
+    """Return what `work` makes with many items at once, and how many they were in the end.
+
+    They are halved as often as memory does not suffice, down to one.
+
+    Args:
+        work: called with how many to take at once.
+        count: how many to begin with.
+        items: what they are called in the log, "frames".
+    """
+    while True:
+        try:
+            return work(count), count
+        # Backends have exceptions of their own for this.
+        except Exception as error:
+            if count == 1 or not is_out_of_memory(error):
+                raise
+        _LOG.warning(
+            "memory does not suffice for %d %s at once, going on with %d", count, items, count // 2
+        )
+        count //= 2
 
 
 def threads() -> int:

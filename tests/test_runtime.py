@@ -288,5 +288,23 @@ def test_paddle_out_of_memory_is_recognised() -> None:
     assert not runtime.is_out_of_memory(RuntimeError("another shape"))
 
 
+def test_as_many_items_are_taken_as_memory_suffices_for(caplog: pytest.LogCaptureFixture) -> None:
+    tried = []
+
+    def work(count: int) -> str:
+        tried.append(count)
+        if count > 2:
+            raise MemoryError
+        return "done"
+
+    assert runtime.as_many_as_fit(work, 11, "pictures") == ("done", 2)
+    assert tried == [11, 5, 2]
+    assert "for 11 pictures at once, going on with 5" in caplog.text
+    with pytest.raises(MemoryError):
+        runtime.as_many_as_fit(lambda count: work(3), 4, "pictures")
+    with pytest.raises(ZeroDivisionError):
+        runtime.as_many_as_fit(lambda count: count // 0, 4, "pictures")
+
+
 def test_the_phrases_are_lower_case() -> None:
     assert all(phrase == phrase.lower() for phrase in runtime._NO_MEMORY)

@@ -7,6 +7,7 @@ for all pictures that it drives.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import math
@@ -22,13 +23,13 @@ import paddle
 from paddle import nn
 
 from ppzoo.apps.image_to_image import config_of
-from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
+from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner, repeated
 from ppzoo.config.schema import plain
 from ppzoo.errors import ConfigError, UserError, WeightsError
 from ppzoo.faces.blend import resize
 from ppzoo.motion.firstorder import KPDetector, OcclusionAwareGenerator, normalize_kp
 from ppzoo.nn.modes import evaluating
-from ppzoo.runtime import is_out_of_memory
+from ppzoo.runtime import as_many_as_fit
 from ppzoo.weights import load_state, read, select_net
 from ppzoo.weights.manifest import find_weights
 
@@ -246,25 +247,29 @@ class Animator:
         done: list[tuple[np.ndarray, ...]] = []
         start, total = 0, len(arrays[0])
         while start < total:
-            parts = [array[start : start + self.used_batch] for array in arrays]
-            count = len(parts[0])
-            # Exported networks take whole batches only.
-            whole = [_repeated(part, self.used_batch) for part in parts]
-            try:
-                runner = self._runner_for(name, inputs(*whole))
-                used = parts if runner.backend == "dynamic" else whole
-                outputs = runner.run(*inputs(*used))
-            # Backends have exceptions of their own for this.
-            except Exception as error:
-                if self.used_batch == 1 or not is_out_of_memory(error):
-                    raise
-                self.used_batch //= 2
-                self._runners.clear()
-                _LOG.warning("memory does not suffice, going on with %d frames", self.used_batch)
-                continue
-            done.append(tuple(output[:count] for output in outputs))
-            start += count
+            rest = [array[start:] for array in arrays]
+            made, _ = as_many_as_fit(
+                functools.partial(self._first, name, inputs, rest), self.used_batch, "frames"
+            )
+            done.append(made)
+            start += len(made[0])
         return tuple(np.concatenate(outputs) for outputs in zip(*done, strict=True))
+
+    def _first(
+        self,
+        name: str,
+        inputs: Callable[..., list[np.ndarray]],
+        arrays: Sequence[np.ndarray],
+        count: int,
+    ) -> tuple[np.ndarray, ...]:
+        if count < self.used_batch:
+            self.used_batch = count
+            self._runners.clear()
+        parts = [array[:count] for array in arrays]
+        whole = [repeated(part, count) for part in parts]
+        runner = self._runner_for(name, inputs(*whole))
+        used = parts if runner.backend == "dynamic" else whole
+        return tuple(output[: len(parts[0])] for output in runner.run(*inputs(*used)))
 
     def _runner_for(self, name: str, example: Sequence[np.ndarray]) -> Runner:
         if name not in self._runners:
@@ -521,12 +526,6 @@ def _multiple(generator: OcclusionAwareGenerator) -> int:
     halvings = len(dense.hourglass.encoder.down_blocks)
     step = dense.down.step if hasattr(dense, "down") else 1
     return math.lcm(multiple, step * 2**halvings)
-
-
-def _repeated(part: np.ndarray, count: int) -> np.ndarray:
-    """Return an array of `count` items, whose last one is repeated where it had fewer."""
-    missing = count - len(part)
-    return np.concatenate([part, part[-1:].repeat(missing, axis=0)]) if missing else part
 
 
 def _tensors(points: Points) -> dict[str, paddle.Tensor]:

@@ -34,7 +34,7 @@ from ppzoo.config import Component
 from ppzoo.errors import UserError, WeightsError
 from ppzoo.media.scenes import mark_scenes
 from ppzoo.media.video import probe
-from ppzoo.runtime import is_out_of_memory, select_device
+from ppzoo.runtime import as_many_as_fit, select_device
 from ppzoo.weights import load_state, read, select_net
 from ppzoo.weights.manifest import find_weights
 
@@ -212,20 +212,13 @@ class EDVRPredictor:
 
     def _run(self, x: np.ndarray) -> np.ndarray:
         """Return the network's answer to windows [N, T, 3, h, w], float32 [N, 3, s h, s w]."""
-        try:
-            parts = [self._runner_for(part)(part) for part in _parted(x, self._batch)]
-        # Backends have exceptions of their own for this.
-        except Exception as error:
-            used = min(self._batch, len(x))
-            if used == 1 or not is_out_of_memory(error):
-                raise
-            self._batch = used // 2
-            _LOG.warning(
-                "memory does not suffice for %d windows at once, going on with %d",
-                used,
-                self._batch,
-            )
-            return self._run(x)
+
+        def work(count: int) -> list[np.ndarray]:
+            if count < min(self._batch, len(x)):
+                self._batch = count
+            return [self._runner_for(part)(part) for part in _parted(x, count)]
+
+        parts, _ = as_many_as_fit(work, min(self._batch, len(x)), "windows")
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _runner_for(self, x: np.ndarray) -> Runner:

@@ -133,6 +133,15 @@ def check_finite(values: np.ndarray, weight_path: str | os.PathLike[str]) -> np.
     return values
 
 
+def repeated(array: np.ndarray, count: int) -> np.ndarray:
+    """Return a batch of `count` items, the last one repeated where there are fewer.
+
+    Exported networks take one size of batches only.
+    """
+    missing = count - len(array)
+    return np.concatenate([array, array[-1:].repeat(missing, axis=0)]) if missing > 0 else array
+
+
 def make_runner(
     net: nn.Layer,
     example: np.ndarray | Sequence[np.ndarray],

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import logging
 import math
@@ -23,7 +24,7 @@ from ppzoo import registry
 from ppzoo.apps.faces import detector_name, detector_of_film
 from ppzoo.apps.films import Film, check_seconds, check_targets, say, size_of, target_of
 from ppzoo.apps.image_to_image import config_of
-from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
+from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner, repeated
 from ppzoo.apps.talkers import (
     FaceFilm,
     Framing,
@@ -41,11 +42,11 @@ from ppzoo.errors import DataError, UserError, WeightsError
 from ppzoo.faces.blend import paste, resize, soft_mask
 from ppzoo.faces.detector import DetectorName, Face, FaceDetector
 from ppzoo.faces.tracking import FaceTracker
-from ppzoo.media.mel import BANDS, SAMPLE_RATE, WINDOW
+from ppzoo.media.mel import BANDS, SAMPLE_RATE, SILENCE, WINDOW
 from ppzoo.media.video import VideoWriter
 from ppzoo.media.video.background import in_background
 from ppzoo.media.video.sound import audio_chunks
-from ppzoo.runtime import is_out_of_memory, select_device
+from ppzoo.runtime import as_many_as_fit, select_device
 from ppzoo.weights import load_state, read, select_net
 from ppzoo.weights.manifest import find_weights
 
@@ -202,6 +203,7 @@ class Wav2LipPredictor:
         self.film: Film | None = None
         self._detector, self._detector_weights = face_detector, detector_weights
         self._runner: Runner | None = None
+        self._runner_size = 0
         self._has_measured = False
         self._is_cpu = paddle.device.get_device().startswith("cpu")
         self._batch = min(self.batch, _MOST_ON_CPU) if self._is_cpu else self.batch
@@ -296,6 +298,8 @@ class Wav2LipPredictor:
         self._planned, self.remarks = count, []
         batch, without = self._batch, 0
         group: list[Shot] = []
+        # Before the thread below keeps the processor busy: backends are timed.
+        _, self._batch = as_many_as_fit(self._runner_of, self._batch, "faces")
         # Faces are looked for by a thread of its own, while the network draws.
         shots = in_background(self._shots(source), _AHEAD)
         with contextlib.closing(shots):
@@ -443,37 +447,35 @@ class Wav2LipPredictor:
         drawn: list[np.ndarray] = []
         start = 0
         while start < len(faces):
-            part = slice(start, start + self._batch)
-            used = len(faces[part])
-            try:
-                runner = self._runner_now()
-                # Exported networks take one size of batches.
-                size = used if runner.backend == "dynamic" else self._batch
-                drawn.append(runner(_filled(mels[part], size), _filled(faces[part], size))[:used])
-            # Backends have exceptions of their own for this.
-            except Exception as error:
-                if self._batch == 1 or not is_out_of_memory(error):
-                    raise
-                _LOG.warning(
-                    "memory does not suffice for %d faces at once, going on with %d",
-                    self._batch,
-                    self._batch // 2,
-                )
-                self._batch //= 2
-                self._runner = None
-                continue
-            start += used
+            rest = functools.partial(self._first, mels[start:], faces[start:])
+            made, self._batch = as_many_as_fit(rest, self._batch, "faces")
+            drawn.append(made)
+            start += len(made)
         return np.concatenate(drawn)
 
-    def _runner_now(self) -> Runner:
+    def _first(self, mels: np.ndarray, faces: np.ndarray, count: int) -> np.ndarray:
+        runner = self._runner_of(count)
+        mels, faces = mels[:count], faces[:count]
+        size = len(faces) if runner.backend == "dynamic" else count
+        return runner(repeated(mels, size), repeated(faces, size))[: len(faces)]
+
+    def _runner_of(self, count: int) -> Runner:
+        """Return what draws so many faces at once."""
         is_long = self._planned >= _WORTH_MEASURING
-        if self._runner is None or (is_long and not self._has_measured):
+        is_new = self._runner is None or self._runner_size != count
+        if is_new or (is_long and not self._has_measured):
+            self._runner, self._runner_size = None, count
             self._has_measured = is_long
-            examples = (
-                np.zeros((self._batch, 1, BANDS, WINDOW), np.float32),
-                np.zeros((self._batch, 6, SIZE, SIZE), np.float32),
+            # Of zeros, a network makes what tells little about a backend.
+            random = np.random.default_rng(0)
+            shapes = ((count, 1, BANDS, WINDOW), SILENCE, -SILENCE), ((count, 6, SIZE, SIZE), 0, 1)
+            examples = [random.uniform(low, high, shape) for shape, low, high in shapes]
+            self._runner = make_runner(
+                self.generator,
+                [example.astype(np.float32) for example in examples],
+                self.backend,
+                measured=is_long,
             )
-            self._runner = make_runner(self.generator, examples, self.backend, measured=is_long)
             _LOG.debug("backend: %s", self._runner.describe())
         return self._runner
 
@@ -577,12 +579,6 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     film = predictor.run(args.face, args.audio, target, seconds=args.seconds)
     places = say(film, [predictor.describe()])
     return places if args.preview is None else places | {"preview": Path(args.preview)}
-
-
-def _filled(array: np.ndarray, size: int) -> np.ndarray:
-    """Return a batch of `size` that begins with `array` and repeats its last item."""
-    missing = size - len(array)
-    return np.concatenate([array, array[-1:].repeat(missing, axis=0)]) if missing > 0 else array
 
 
 def _check_sound(source: FaceFilm, sound: Sound) -> None:

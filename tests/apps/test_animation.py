@@ -181,7 +181,7 @@ class TestMemory:
             found = list(made.animate(source, clip))
         assert same(found, expected)
         assert sizes == [8, 4, 2, 2, 2, 2, 2, 1]
-        assert "going on with 2 frames" in caplog.text
+        assert "for 4 frames at once, going on with 2" in caplog.text
         assert made.used_batch == 2
 
     @pytest.mark.parametrize(

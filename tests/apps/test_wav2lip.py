@@ -350,13 +350,13 @@ class TestStream:
             box = (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
             assert np.abs(np.subtract(box, (9, 22, 7, 24))).max() <= 1
 
-    def test_boxes_of_the_cascade_become_those_of_s3fd(self, weights, tmp_path):
-        class CascadeDetector(Red):
-            """Told by its name."""
+    def test_boxes_from_the_brows_on_become_those_of_s3fd(self, weights, tmp_path):
+        class FromBrows(Red):
+            is_from_brows = True
 
         path = film(tmp_path / "a.mp4", [picture((10, 30, 20, 40))] * 6)
         made = predictor(
-            weights, Shows(), face_detector=CascadeDetector(), pads=(0,) * 4, feather=0, preview="p"
+            weights, Shows(), face_detector=FromBrows(), pads=(0,) * 4, feather=0, preview="p"
         )
         before, after = streamed(made, path, 6 / 25)[0]
         rows, columns = np.nonzero((before != after).any(axis=-1))
@@ -423,6 +423,26 @@ class TestStream:
         path = film(tmp_path / "a.mp4", [picture((10, 26, 10, 26))] * 4)
         with pytest.raises(DataError, match=r"no speaker 1 .* at most one face is seen at once"):
             streamed(predictor(weights, Shows(), speaker=1), path, 1.0)
+
+    def test_backends_are_compared_on_faces_and_sounds_while_nothing_else_runs(
+        self, weights, tmp_path, monkeypatch
+    ):
+        made, asked = predictor(weights, Shows(), box=BOX, wav2lip_batch_size=4), []
+
+        def make(net, examples, backend, *, measured):
+            asked.append((examples, threading.active_count(), measured))
+            return Runner(net)
+
+        monkeypatch.setattr(wav2lip, "make_runner", make)
+        path, before = film(tmp_path / "a.mp4", [picture()] * 10), threading.active_count()
+        for seconds in (0.4, 3, 3, 0.4):
+            streamed(made, path, seconds)
+        assert [measured for *_, measured in asked] == [False, True]
+        for (mels, faces), running, _ in asked:
+            assert running == before
+            assert (mels.shape, faces.shape) == ((4, 1, 80, 16), (4, 6, 96, 96))
+            assert (mels.min(), mels.max()) == pytest.approx((-4, 4), abs=0.05)
+            assert (faces.min(), faces.max()) == pytest.approx((0, 1), abs=0.01)
 
     def test_threads_end_with_a_failure(self, weights, tmp_path):
         class Fails(nn.Layer):
