@@ -141,11 +141,24 @@ class OcclusionAwareGenerator(nn.Layer):
             kp_source: of one, see `Keypoints`.
         """
         number = kp_driving["value"].shape[0]
-        motion = None
-        if self.dense_motion_network is not None:
-            sources = source_image.expand([number, *source_image.shape[1:]])
-            motion = self.dense_motion_network(sources, kp_driving, kp_source)
+        motion = self.motion(source_image, kp_driving, kp_source)
         return self.decode(maps.expand([number, *maps.shape[1:]]), motion)
+
+    def motion(
+        self, source_image: paddle.Tensor, kp_driving: Keypoints, kp_source: Keypoints
+    ) -> dict[str, paddle.Tensor] | None:
+        """Return how one source moves to many poses, see `DenseMotionNetwork`; None for not at all.
+
+        Args:
+            source_image: see `animate`.
+            kp_driving: likewise.
+            kp_source: likewise.
+        """
+        if self.dense_motion_network is None:
+            return None
+        number = kp_driving["value"].shape[0]
+        sources = source_image.expand([number, *source_image.shape[1:]])
+        return self.dense_motion_network(sources, kp_driving, kp_source)
 
     def encode(self, source_image: paddle.Tensor) -> paddle.Tensor:
         """Return the features of pictures [N, C, H, W], which no motion has moved yet."""

@@ -15,6 +15,7 @@ from ppzoo.errors import ConfigError, DataError
 from ppzoo.losses.perceptual import OFFICIAL_URL
 from ppzoo.model import Batch, Logs, Model
 from ppzoo.motion.firstorder import losses
+from ppzoo.motion.firstorder.films import remake
 from ppzoo.motion.firstorder.generator import FirstOrderGenerator
 from ppzoo.motion.firstorder.transfer import animate_batch
 from ppzoo.motion.warp import RandomWarp
@@ -218,12 +219,17 @@ class FirstOrderModel(Model):
         `transfer.animate_batch` returns.
         """
         source, driving = _frames_of(batch)
+        detector, generator = self.nets.kp_detector, self.nets.generator
+        others = {}
         with self.evaluating():
-            made = self.animator(source, driving)
-            kp_fake = self.nets.kp_detector(made["prediction"])["value"]
-            others = {}
-            if self.eval_animation and "video" in batch:
-                others = animate_batch(self.nets.kp_detector, self.nets.generator, batch)
+            if "video" in batch:
+                made = remake(detector, generator, batch["video"])
+                if self.eval_animation:
+                    others = animate_batch(detector, generator, batch)
+            else:
+                made = self.animator(source, driving)
+                made |= {key: made[key]["value"] for key in ("kp_driving", "kp_source")}
+                made["kp_fake"] = detector(made["prediction"])["value"]
         pictures = {
             "fake": made["prediction"],
             "real": driving,
@@ -231,8 +237,8 @@ class FirstOrderModel(Model):
             "deformed": made.get("deformed", source),
         }
         found = {name: picture * 2 - 1 for name, picture in pictures.items()}
-        keypoints = {key: made[key]["value"] for key in ("kp_driving", "kp_source")}
-        return found | keypoints | {"kp_fake": kp_fake} | others
+        keypoints = {key: made[key] for key in ("kp_driving", "kp_source", "kp_fake")}
+        return found | keypoints | others
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return source, driving frame, what was made of both, and the source moved."""

@@ -10,6 +10,7 @@ import paddle
 from paddle import nn
 
 from ppzoo.errors import ConfigError
+from ppzoo.motion.firstorder.films import animate, keypoints_of
 from ppzoo.motion.firstorder.keypoints import Keypoints, normalize_kp
 
 
@@ -44,13 +45,13 @@ def animate_next(
         ConfigError: there is one video only.
     """
     clips = video.transpose([0, 2, 1, 3, 4])  # [N, T, C, H, W]
-    number, frames = clips.shape[:2]
+    number = clips.shape[0]
     if number < 2:
         raise ConfigError(
             "to animate a picture of one video by another, batches must have two videos or more: "
             "raise dataset.test.batch_size"
         )
-    found = [detector(clip) for clip in clips]
+    found = [keypoints_of(detector, clip) for clip in clips]
     films, chosen = [], []
     for i, (clip, kp) in enumerate(zip(clips, found, strict=True)):
         driver = found[(i + 1) % number]
@@ -66,11 +67,7 @@ def animate_next(
             use_relative_movement=True,
             use_relative_jacobian="jacobian" in driver,
         )
-        pictures = clip[source].expand([frames, *clip.shape[1:]])
-        kp_source = {
-            key: value.expand([frames, *value.shape[1:]]) for key, value in kp_source.items()
-        }
-        films.append(generator(pictures, kp_driving=moved, kp_source=kp_source)["prediction"])
+        films.append(animate(generator, clip[source], moved, kp_source)["prediction"])
     return paddle.stack(films), chosen
 
 
@@ -100,7 +97,7 @@ def animate_batch(
         "animated_driver": clips.roll(-1, axis=0),
     }
     found = {key: value.flatten(0, 1) * 2 - 1 for key, value in pictures.items()}
-    found["kp_animated"] = detector(films.flatten(0, 1))["value"]
+    found["kp_animated"] = keypoints_of(detector, films.flatten(0, 1))["value"]
     for key in ("clip", "pose"):
         if key in batch:
             found |= {key: batch[key], f"{key}_driver": batch[key].roll(-1, axis=0)}

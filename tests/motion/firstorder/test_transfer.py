@@ -20,12 +20,21 @@ class Seer(nn.Layer):
 class Shower(nn.Layer):
     """Writes keypoints into the first pixels of a picture."""
 
-    def forward(self, source_image, kp_driving, kp_source):
-        out = source_image.clone()
-        n = out.shape[0]
-        assert kp_source["value"].shape == kp_driving["value"].shape == [n, 3, 2]
-        out[:, 0, 0, :6] = kp_driving["value"].reshape([n, 6])
-        return {"prediction": out}
+    def encode(self, source_image):
+        assert source_image.shape[0] == 1
+        return source_image
+
+    def motion(self, source_image, kp_driving, kp_source):
+        assert kp_source["value"].shape == [1, 3, 2]
+        return {"deformation": kp_driving["value"]}
+
+    def decode(self, maps, motion):
+        out = maps.clone()
+        out[:, 0, 0, :6] = motion["deformation"].reshape([-1, 6])
+        return out
+
+    def deform(self, x, deformation):
+        return x
 
 
 def videos(values):
