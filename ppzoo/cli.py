@@ -246,7 +246,11 @@ def _train(args: argparse.Namespace) -> int:
 def _predict(
     run: Callable[[argparse.Namespace], dict[str, Path]], args: argparse.Namespace
 ) -> None:
-    for kind, path in run(args).items():
+    with _importing():
+        from ppzoo.engine.logs import showing_warnings
+    with showing_warnings():
+        places = run(args)
+    for kind, path in places.items():
         print(f"{kind}: {path}")
 
 

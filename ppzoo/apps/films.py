@@ -227,7 +227,7 @@ def target_of(source: Source, output: Source, addition: str, suffix: str = SUFFI
     """
     path = Path(output).expanduser()
     if path.is_dir() or not path.suffix:
-        return path / f"{stem_of(source)}_{addition}{suffix}"
+        return path / f"{Path(source).stem}_{addition}{suffix}"
     return path
 
 

@@ -26,6 +26,24 @@ def setup_logging(console: bool = True) -> None:
 
 
 @contextlib.contextmanager
+def showing_warnings() -> Iterator[None]:
+    """Show ppzoo's warnings as notes on the error stream, inside the context, and nothing else.
+
+    Without it they go to the handler that VisualDL gives the root logger, with the names of files
+    and the numbers of lines that mean nothing to users.
+    """
+    logger = logging.getLogger("ppzoo")
+    handler, propagates = _NoteHandler(logging.WARNING), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = propagates
+        logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
 def log_file(path: Path) -> Iterator[None]:
     """Append ppzoo's log to a file inside the context, and the user's error that ends it.
 
@@ -64,6 +82,13 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stdout)
+
+
+class _NoteHandler(logging.Handler):
+    """Writes a line for each sentence, and leaves a progress bar intact."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(f"note: {record.getMessage()}", file=sys.stderr)
 
 
 class _FileHandler(logging.FileHandler):

@@ -321,6 +321,7 @@ def test_names_of_results():
     assert stem_of("films/old.film.avi") == "old"
     assert stem_of(".hidden") == ".hidden"
     assert str(target_of("films/old.avi", "new", "edvr")) == "new/old_edvr.mp4"
+    assert str(target_of("films/a.part2.avi", "new", "edvr")) == "new/a.part2_edvr.mp4"
     assert str(target_of("films/old.avi", "new/film.mkv", "edvr")) == "new/film.mkv"
 
 

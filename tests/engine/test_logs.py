@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ppzoo.engine.logs import log_file, setup_logging
+from ppzoo.engine.logs import log_file, setup_logging, showing_warnings
 from ppzoo.errors import UserError
 
 LOG = logging.getLogger("ppzoo.engine.trainer")
@@ -71,3 +71,13 @@ def test_file_that_cannot_be_written_is_told_once(
     err = capsys.readouterr().err
     assert err.count("No space left on device") == err.count("\n") == 1
     assert str(tmp_path / "log.txt") in err
+
+
+def test_commands_that_do_not_train_show_warnings_as_notes(capsys):
+    logger = logging.getLogger("ppzoo.somewhere")
+    before = logging.getLogger("ppzoo").propagate
+    with showing_warnings():
+        logger.info("of no account")
+        logger.warning("%d frames are missing", 3)
+    assert capsys.readouterr().err == "note: 3 frames are missing\n"
+    assert logging.getLogger("ppzoo").propagate == before
