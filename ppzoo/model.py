@@ -28,6 +28,9 @@ Discriminator = Annotated[nn.Layer, DISCRIMINATORS]
 Criterion = Annotated[nn.Layer, CRITERIONS]
 
 
+_NEVER = 2**31 - 1
+
+
 class Nets(dict[str, nn.Layer]):
     """Networks by name, also as attributes: `nets["netG"]` is `nets.netG`."""
 
@@ -62,7 +65,7 @@ class Precision:
         """Return a loss scaler, which only float16 needs."""
         if self.level == "O0" or self.dtype != "float16":
             return None
-        return paddle.amp.GradScaler(init_loss_scaling=1024.0)
+        return paddle.amp.GradScaler(init_loss_scaling=1024.0, decr_every_n_nan_or_inf=_NEVER)
 
 
 class Model:
@@ -215,15 +218,18 @@ class Model:
             for name in names:
                 self.optimizers[name].clear_grad()
             (total if scaler is None else scaler.scale(total)).backward()
-        for name in names:
-            if self.reduce_gradients is not None:
+        if self.reduce_gradients is not None:
+            for name in names:
                 self.reduce_gradients(self.trained_parameters[name])
-            if scaler is None:
+        if scaler is None:
+            for name in names:
                 self.optimizers[name].step()
-            else:
+        else:
+            # A scaler remembers only whether the last gradients that it saw were finite; those of
+            # another optimizer must not make it forget an overflow, and step alone.
+            for name in self._overflown(names, scaler) or names:
                 scaler.step(self.optimizers[name])
-        if scaler is not None:
-            scaler.update()
+            _update_scale(scaler)
         return {name: value.detach() for name, value in logs.items()}
 
     def step_lr_schedulers(self) -> None:
@@ -250,6 +256,12 @@ class Model:
         with evaluating(*self.nets.values()), autocast:
             yield
 
+    def _overflown(self, names: Sequence[str], scaler: Any) -> list[str]:
+        """Return which of several optimizers have gradients that are not finite."""
+        if len(names) == 1 or not scaler.is_enable():
+            return []
+        return [name for name in names if not _all_finite(self.trained_parameters[name])]
+
     @contextlib.contextmanager
     def _frozen(self, names: Sequence[str]) -> Iterator[None]:
         parameters = [
@@ -262,3 +274,22 @@ class Model:
         finally:
             for parameter in parameters:
                 parameter.stop_gradient = False
+
+
+def _all_finite(parameters: Sequence[paddle.Tensor]) -> bool:
+    """Return whether all gradients that parameters have are finite."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    finite = [paddle.isfinite(gradient).all() for gradient in gradients]
+    return not finite or bool(paddle.stack(finite).all())
+
+
+def _update_scale(scaler: Any) -> None:
+    """Let the scale of a loss grow after many steps, or fall after an overflow."""
+    # Paddle 3.3 prints the scale when it falls, which raises a TypeError with today's NumPy: so it
+    # falls here. A state from a checkpoint may say otherwise.
+    scaler.set_decr_every_n_nan_or_inf(_NEVER)
+    scaler.update()
+    state = scaler.state_dict()
+    if state.get("decr_count"):
+        lower = {"scale": state["scale"] * state["decr_ratio"], "decr_count": 0}
+        scaler.load_state_dict(state | lower)

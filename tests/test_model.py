@@ -3,6 +3,7 @@
 
 import copy
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -30,6 +31,9 @@ class Pair(Model):
         return total, {"adv": total}
 
 
+NAMES = ["optimizer_G", "optimizer_D"]
+
+
 def sgd(*net_names):
     return {"name": "SGD"}, net_names or None
 
@@ -40,6 +44,24 @@ def model():
     model.setup_lr_schedulers({"name": "MultiStepDecay", "learning_rate": 0.1, "milestones": [2]})
     model.setup_optimizers({"optimizer_G": sgd("netG"), "optimizer_D": sgd("netD")})
     return model
+
+
+@pytest.fixture
+def scaler(monkeypatch):
+    """Return Paddle's scaler, which believes that it is on a GPU: on a CPU it does nothing."""
+    gpu = SimpleNamespace(is_gpu_place=lambda: True)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "paddle.amp.grad_scaler._dygraph_tracer", lambda: SimpleNamespace(_expected_place=gpu)
+        )
+        made = Precision("O1").scaler()
+    # Paddle 3 asks whether the last forward pass was in float16.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with paddle.amp.auto_cast(dtype="float16"):
+            pass
+    assert made.is_enable()
+    return made
 
 
 def weights(model):
@@ -155,6 +177,12 @@ class TestPrecision:
         def update(self):
             self.asked.append("update")
 
+        def set_decr_every_n_nan_or_inf(self, number):
+            assert number > 1e6
+
+        def state_dict(self):
+            return {}
+
     def test_a_scaled_loss_steps_as_far(self, model):
         scaler = self.Scaler()
         model.scalers = {"optimizer_D": scaler}
@@ -163,6 +191,27 @@ class TestPrecision:
         assert scaler.asked == ["scale", "reduce", "step", "update"]
         assert weights(model)["netD"] == pytest.approx(2.0)
         assert float(logs["adv"]) == pytest.approx(30.0)
+
+    @pytest.mark.parametrize("names", [NAMES, NAMES[::-1]])
+    @pytest.mark.parametrize("net", Pair.NETS)
+    def test_if_the_gradient_of_one_overflows_none_steps(self, model, scaler, names, net):
+        model.scalers = dict.fromkeys(NAMES, scaler)
+        scaler.set_decr_every_n_nan_or_inf(1)  # as older checkpoints have it
+
+        def loss(factor):
+            total, logs = model.loss(X)
+            return total + (model.nets[net].weight * factor).sum(), logs
+
+        model.update(names, loss, 0.0)
+        moved = {"netG": 2 - 0.1 * 15, "netD": 3 - 0.1 * 10}
+        assert weights(model) == pytest.approx(moved)
+        assert scaler.state_dict()["scale"].item() == 1024
+        model.update(names, loss, float("inf"))
+        assert weights(model) == pytest.approx(moved)
+        assert scaler.state_dict()["scale"].item() == 512
+        model.update(names, loss, 0.0)  # goes on as if nothing had been
+        moved = {"netG": 0.5 - 0.1 * 2 * 5, "netD": 2 - 0.1 * 0.5 * 5}
+        assert weights(model) == pytest.approx(moved)
 
     @pytest.mark.parametrize("level", ["O0", "O1", "O2"])
     @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
