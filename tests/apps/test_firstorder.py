@@ -395,7 +395,7 @@ class TestCommand:
         preview = tmp_path / "p.mp4"
         arguments = self.arguments(tmp_path, weights, film, "--preview", preview, "--batch-size", 4)
         assert cli.main(arguments) == 0
-        result = tmp_path / "results" / "source 1_firstorder.mp4"
+        result = tmp_path / "results" / "source 1.中文_firstorder.mp4"
         assert probe(result).frame_count == 7
         assert probe(result).has_audio
         assert probe(preview).frame_count == 7
@@ -420,7 +420,7 @@ class TestCommand:
         assert given["whole"]
         assert given["multi_person"]
         assert given["ratio"] == 0.4
-        info = probe(tmp_path / "results" / "source 1_firstorder.mp4")
+        info = probe(tmp_path / "results" / "source 1.中文_firstorder.mp4")
         assert info.frame_count == 3
         assert not info.has_audio
         assert cli.main(self.arguments(tmp_path, weights, film)) == 0
@@ -453,7 +453,7 @@ class TestCommand:
         assert not (tmp_path / "results").exists()
 
     def test_options_are_looked_at_before_weights(self, tmp_path, film, capsys):
-        result = tmp_path / "results" / "source 1_firstorder.mp4"
+        result = tmp_path / "results" / "source 1.中文_firstorder.mp4"
         for more, message in (
             (["--preview", result], "give them two names"),
             (["--preview", tmp_path / "p.avi"], "cannot be written as"),
