@@ -221,7 +221,7 @@ class FirstOrderPredictor:
             self.animator.expect(clip.count)
             faces = self._faces(picture, name_of(source), notes)
             part = self._driver_part(clip, notes)
-            initial = self._initial(clip, part, faces)
+            initial = self._initial(clip, part, faces, notes)
             count = 0
             sound = driving if self.keep_sound and reader.info.has_audio else None
             with contextlib.ExitStack() as exits:
@@ -291,6 +291,9 @@ class FirstOrderPredictor:
                 "front, try another --face-detector, or animate the whole picture with --whole, "
                 "such as a figure or a drawing"
             )
+        if len(places) > 1:
+            which = "all of them move" if self.multi_person else "the largest one moves"
+            notes.append(f"there are {len(places)} faces in {name}, and {which} (multi_person)")
         if not self.multi_person or len(places) == 1:
             masks: list[Any] = ["rectangle"]
         else:
@@ -321,7 +324,9 @@ class FirstOrderPredictor:
             )
         return centre_square(size)
 
-    def _initial(self, clip: _Clip, part: Part, faces: Sequence[_Face]) -> list[Points] | None:
+    def _initial(
+        self, clip: _Clip, part: Part, faces: Sequence[_Face], notes: list[str]
+    ) -> list[Points] | None:
         """Return the driver's keypoints that relative motion starts from, for each face.
 
         None stands for those of the first frame.
@@ -339,7 +344,7 @@ class FirstOrderPredictor:
         if not self.find_best_frame:
             return None
         best: list[Points] = [{} for _ in faces]
-        least = [np.inf] * len(faces)
+        least, chosen, seen = [np.inf] * len(faces), [0] * len(faces), 0
         with clip.bar("looking for the best frame", self.progress) as bar:
             for group in grouped(_counted(clip.frames(), bar), self.animator.batch_size):
                 points = self.animator.keypoints([cut(frame, part) for frame in group])
@@ -347,8 +352,11 @@ class FirstOrderPredictor:
                     apart = _unlikeness(points["value"], face.still.points["value"])
                     at = int(apart.argmin())
                     if apart[at] < least[index]:
-                        least[index] = apart[at]
+                        least[index], chosen[index] = apart[at], seen + at
                         best[index] = {key: value[at : at + 1] for key, value in points.items()}
+                seen += len(group)
+        frames = ", ".join(map(str, dict.fromkeys(chosen)))
+        notes.append(f"motion starts from the best frame, {frames}, counted from 0")
         return best
 
     def _frames(

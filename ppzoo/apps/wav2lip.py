@@ -318,6 +318,11 @@ class Wav2LipPredictor:
             self.remarks.append(
                 f"{without} of {count} frames show no face that could talk, and stay as they are"
             )
+        if self._chooser.most > 1:
+            self.remarks.append(
+                f"up to {self._chooser.most} faces are seen at once, and number {self.speaker} "
+                "talks, the largest one being 0 (speaker)"
+            )
         if self._batch < batch:
             self.remarks.append(f"memory sufficed for {self._batch} faces at once, not {batch}")
 

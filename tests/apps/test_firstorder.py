@@ -292,6 +292,9 @@ class TestFaces:
         assert len(np.unique(frame[28])) > 3
         corner = cut(frame, face_square(large, SOURCE))[0, 0]
         assert (corner == cut(source, face_square(large, SOURCE))[0, 0]).all()
+        assert made.film.problems == (
+            "there are 2 faces in the picture, and all of them move (multi_person)",
+        )
 
     def test_no_face_anywhere(self, predictor, detector, film, tmp_path):
         detector.boxes[SOURCE] = []
@@ -352,6 +355,7 @@ class TestBestFrame:
         made.run(frames[4], film)
         expected = made.animator.keypoints([cut(frames[4], face_square(DRIVER, FILM))])
         assert starts[0]["value"] == pytest.approx(expected["value"], abs=1e-6)
+        assert made.film.problems == ("motion starts from the best frame, 4, counted from 0",)
 
     def test_a_given_frame(self, predictor, film):
         source = pattern(*SOURCE)

@@ -381,6 +381,10 @@ class TestStream:
         for before, after in streamed(made, path, 6 / 25):
             columns = np.nonzero((before != after).any(axis=(0, 2)))[0]
             assert columns.mean() == pytest.approx(expected, abs=1)
+        assert made.remarks == [
+            f"up to 2 faces are seen at once, and number {speaker} talks, the largest one being 0 "
+            "(speaker)"
+        ]
 
     def test_detector_runs_on_every_nth_frame_once(self, weights, tmp_path):
         path = film(tmp_path / "a.mp4", [picture((10, 26, 10, 26))] * 20)
