@@ -12,6 +12,7 @@ import argparse
 import collections
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -52,12 +53,14 @@ class FaceSync:
         last: second at which it is last seen.
         windows: of five frames each, that the figures are means of.
         sync: the figures.
+        pieces: those of the pieces it was seen in, if it was lost between; else none.
     """
 
     first: float
     last: float
     windows: int
     sync: Sync
+    pieces: tuple[FaceSync, ...] = ()
 
     @property
     def weight(self) -> float:
@@ -65,12 +68,13 @@ class FaceSync:
         # The least of noisy means is small by chance, and noise falls with the root of the number.
         return self.sync.confidence * math.sqrt(self.windows)
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the figures by name; `offset_ms` is `offset` in milliseconds.
 
-        The offset means nothing unless `clear`, see `Sync`.
+        The offset means nothing unless `clear`, see `Sync`. `pieces` has those of the pieces, where
+        there are several.
         """
-        return {
+        figures = {
             "distance": self.sync.distance,
             "confidence": self.sync.confidence,
             "offset": int(self.sync.offset),
@@ -80,6 +84,9 @@ class FaceSync:
             "last": self.last,
             "windows": self.windows,
         }
+        if self.pieces:
+            figures["pieces"] = [piece.as_dict() for piece in self.pieces]
+        return figures
 
 
 def measure_film(
@@ -95,9 +102,10 @@ def measure_film(
 ) -> list[FaceSync]:
     """Return how well each face of a film fits the sound, the speaker's first.
 
-    A person who is lost and found again, or seen in another scene, counts as another face; those
-    seen for less than a second are left out. Frames are read one by one; what the expert makes of
-    ten minutes takes 60 MB.
+    A person who is lost and found again, or seen in another scene, is seen in pieces; those of less
+    than a second are left out. Pieces that are never seen at the same time are taken for one face,
+    beginning with the piece that fits best, and their windows are judged together. Frames are read
+    one by one; what the expert makes of ten minutes takes 60 MB.
 
     Args:
         path: a film with sound.
@@ -132,12 +140,7 @@ def measure_film(
                 tracks.see(number, face.id, place(frame, face))
     sounds = embedder.sounds(mel, number + 1)
     found = [
-        FaceSync(
-            first=starts[0] / FPS,
-            last=(starts[-1] + FRAMES) / FPS,
-            windows=len(starts),
-            sync=judge(_mean_distances(lips, sounds, starts, reach)),
-        )
+        _Piece(starts, lips, _judged(starts, lips, sounds, reach))
         for starts, lips in tracks.finished()
         if np.isin(starts, np.arange(len(sounds))).sum() >= _LEAST
     ]
@@ -146,7 +149,7 @@ def measure_film(
             f"no face is seen for a second with sound in {os.fspath(path)} (looked for by "
             f"{detector_name(detector)!r})"
         )
-    return sorted(found, key=lambda face: face.weight, reverse=True)
+    return [_together(pieces, sounds, reach) for pieces in _persons(found)]
 
 
 class _Place:
@@ -253,6 +256,64 @@ class _Tracks:
             self._lips.setdefault(id, []).append(embedding.copy())
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Piece:
+    """What the expert sees of a face that is followed without being lost.
+
+    Args:
+        starts: first frames of its windows, [N].
+        lips: their embeddings, [N, D].
+        face: how well they fit the sound.
+    """
+
+    starts: np.ndarray
+    lips: np.ndarray
+    face: FaceSync
+
+    @functools.cached_property
+    def frames(self) -> frozenset[int]:
+        """Return the frames it is seen in."""
+        return frozenset((self.starts[:, np.newaxis] + np.arange(FRAMES)).flat)
+
+
+def _persons(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
+    """Return pieces that can be one face's, as none is seen while another is; the speaker's first.
+
+    The second face is seen while the first is, at least for a moment, and so on.
+    """
+    persons: list[list[_Piece]] = []
+    for piece in sorted(pieces, key=lambda piece: piece.face.weight, reverse=True):
+        for person in persons:
+            if all(piece.frames.isdisjoint(other.frames) for other in person):
+                person.append(piece)
+                break
+        else:
+            persons.append([piece])
+    return persons
+
+
+def _together(pieces: Sequence[_Piece], sounds: np.ndarray, reach: int) -> FaceSync:
+    """Return how well all pieces of a face fit the sound, as if it had never been lost."""
+    if len(pieces) == 1:
+        return pieces[0].face
+    pieces = sorted(pieces, key=lambda piece: piece.starts[0])
+    starts, lips = (
+        np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("starts", "lips")
+    )
+    face = _judged(starts, lips, sounds, reach)
+    return dataclasses.replace(face, pieces=tuple(piece.face for piece in pieces))
+
+
+def _judged(starts: np.ndarray, lips: np.ndarray, sounds: np.ndarray, reach: int) -> FaceSync:
+    """Return how well windows of lips fit the sound, in the order of the film."""
+    return FaceSync(
+        first=starts[0] / FPS,
+        last=(starts[-1] + FRAMES) / FPS,
+        windows=len(starts),
+        sync=judge(_mean_distances(lips, sounds, starts, reach)),
+    )
+
+
 def _mean_distances(
     lips: np.ndarray, sounds: np.ndarray, starts: np.ndarray, reach: int
 ) -> np.ndarray:
@@ -280,15 +341,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pads", **pads, help="pixels added to a face: top, bottom, left, right (0 10 0 0)")
     add("--reach", type=int, default=REACH, metavar="N", help="frames earlier and later (15)")
     add("--batch-size", type=int, default=32, metavar="N", help="of no account for figures")
-    add("--on-error", choices=["raise", "skip"], default="raise", help="at a film without speech")
     add("--json", type=Path, metavar="FILE", help="write the figures there too")
 
 
-def run(args: argparse.Namespace) -> None:
-    """Measure and print.
+def run(args: argparse.Namespace) -> int:
+    """Measure and print, and return 1 if films had to be left out.
 
     Raises:
-        UserError: an option is out of range, weights are missing, or a film cannot be measured.
+        UserError: an option is out of range, weights are missing, or no film can be measured.
     """
     for name, least in (("detect_every", 1), ("reach", 5), ("batch_size", 1)):
         if getattr(args, name) < least:
@@ -311,16 +371,13 @@ def run(args: argparse.Namespace) -> None:
                 batch_size=args.batch_size,
             )
         except DataError as error:
-            if args.on_error == "raise":
-                raise
             left_out[path] = str(error)
-            sys.stderr.write(f"note: {error}\n")
+            if len(paths) > 1:
+                sys.stderr.write(f"note: {error}; this film is left out\n")
             continue
         _say(f"{path}: {_told(films[path])}")
-    if not films:
-        raise DataError(f"none of {len(paths)} films can be measured")
-    means = _means(films)
-    if len(films) > 1:
+    means = _means(films) if films else None
+    if means is not None and len(films) > 1:
         _say(
             f"mean of {len(films)} films: distance (LSE-D) {means['distance']:.4f}, confidence "
             f"(LSE-C) {means['confidence']:.4f}; {means['within_one']:.0%} within one frame"
@@ -335,6 +392,10 @@ def run(args: argparse.Namespace) -> None:
         }
         with atomic_write(args.json) as file:
             file.write(json.dumps(content, indent=2).encode("utf-8") + b"\n")
+    if not films:
+        none = f"none of {len(paths)} films can be measured"
+        raise DataError(none if len(paths) > 1 else left_out[paths[0]])
+    return 1 if left_out else 0
 
 
 def _means(films: dict[Path, list[FaceSync]]) -> dict[str, float]:
@@ -358,10 +419,11 @@ def _told(faces: Sequence[FaceSync]) -> str:
         when = f"the sound is {abs(offset):.0f} frames ({abs(offset) * 1000 / FPS:.0f} ms) {way}"
     else:
         when = "the sound is on time"
-    others = f", {len(faces) - 1} other faces" if len(faces) > 1 else ""
+    pieces = f" in {len(face.pieces)} pieces" if face.pieces else ""
+    others = {1: "", 2: ", 1 other face"}.get(len(faces), f", {len(faces) - 1} other faces")
     return (
         f"distance (LSE-D) {distance:.4f}, confidence (LSE-C) {confidence:.4f}, {when} "
-        f"(a face from {face.first:.1f} to {face.last:.1f} s{others})"
+        f"(a face from {face.first:.1f} to {face.last:.1f} s{pieces}{others})"
     )
 
 

@@ -38,25 +38,26 @@ def picture(time, *mouths):
     return frame
 
 
-def write(path, late=0.0, fps=25, mouths=None, heard=None):
-    """Write a film whose sound is late by seconds."""
+def write(path, late=0.0, fps=25, mouths=None, heard=None, dark=()):
+    """Write a film whose sound is late by seconds, and some of whose frames are dark."""
     times = np.arange(SECONDS * RATE) / RATE
     wav = 0.5 * np.sin(2 * np.pi * 440 * times) * (heard or speech())(times - late)
     wavfile.write(path.with_suffix(".wav"), RATE, np.int16(32767 * wav))
     with VideoWriter(path, fps, audio_from=path.with_suffix(".wav"), preset="ultrafast") as writer:
         for number in range(round(SECONDS * fps)):
-            writer.write(picture(float(number / fps), *(mouths or [(26, speech())])))
+            frame = picture(float(number / fps), *(mouths or [(26, speech())]))
+            writer.write(frame * (number not in dark))
     return path
 
 
 class Boxes(FaceDetector):
-    """Finds faces where they are said to be."""
+    """Finds faces where they are said to be, but in the dark."""
 
     def __init__(self, *boxes):
         self.boxes = boxes or ((0, 0, 64, 48),)
 
     def _detect(self, images):
-        return [[Face(box, 1.0) for box in self.boxes] for _ in images]
+        return [[Face(box, 1.0) for box in self.boxes if image.max() > 50] for image in images]
 
 
 class Meter:
@@ -108,6 +109,32 @@ def test_the_speaker_comes_first(tmp_path):
     assert len(faces) == 2
     assert faces[0].sync.distance < 0.5 * faces[1].sync.distance
     assert faces[0].sync.offset == 0
+
+
+def test_a_face_that_was_lost_between_is_one_speaker(tmp_path):
+    film = write(tmp_path / "film.mp4", dark=range(33, 41))
+    (face,) = measured(film, every=1)
+    assert [(piece.first, piece.last) for piece in face.pieces] == [(0, 33 / 25), (41 / 25, 3)]
+    assert (face.first, face.last) == (0, 3)
+    assert [piece.windows for piece in face.pieces] == [29, 30]
+    assert face.windows == 59
+    assert [each.sync.offset for each in (face, *face.pieces)] == [0, 0, 0]
+    assert [each.sync.is_clear for each in (face, *face.pieces)] == [True, False, False]
+    distances = [piece.sync.distance for piece in face.pieces]
+    mean = np.average(distances, weights=[29, 30])
+    assert face.sync.distance == pytest.approx(mean, abs=1e-6)
+    parts = face.as_dict()["pieces"]
+    assert [part["distance"] for part in parts] == distances
+    assert "pieces" not in parts[0]
+
+
+def test_other_faces_are_those_seen_at_the_same_time(tmp_path):
+    mouths = [(8, speech(seed=5)), (46, speech())]
+    film = write(tmp_path / "film.mp4", mouths=mouths, dark=range(33, 41))
+    faces = measured(film, Boxes((0, 0, 30, 48), (42, 12, 62, 46)), every=1)
+    assert [len(face.pieces) for face in faces] == [2, 2]
+    assert faces[0].sync.distance < 0.5 * faces[1].sync.distance
+    assert all(piece.sync.offset == 0 for piece in faces[0].pieces)
 
 
 def test_pads_belong_to_a_face(tmp_path):
@@ -163,19 +190,25 @@ class TestCommand:
         assert cli.main(["measure", "sync", *arguments]) == 0
         assert "lips and sound fit at no offset" in capsys.readouterr().out
 
+    def test_a_face_in_pieces(self, tmp_path, capsys):
+        film = write(tmp_path / "film.mp4", dark=range(33, 41))
+        arguments = ["--video", str(film), "--detect-every", "1", "--pads", "0", "0", "0", "0"]
+        assert cli.main(["measure", "sync", *arguments]) == 0
+        said = "the sound is on time (a face from 0.0 to 3.0 s in 2 pieces)\n"
+        assert capsys.readouterr().out.endswith(said)
+
     def test_a_folder_and_json(self, tmp_path, capsys):
         folder, report = tmp_path / "films", tmp_path / "report.json"
         folder.mkdir()
+        (folder / "0.mp4").write_text("no film")
         write(folder / "a.mp4")
-        write(folder / "b.mp4", -0.2)
-        with VideoWriter(folder / "c.mp4", 25) as writer:
+        with VideoWriter(folder / "b.mp4", 25) as writer:
             writer.write(np.zeros((48, 64, 3), np.uint8))
+        write(folder / "c.mp4", -0.2)
+        write(folder / "d.mp4", dark=range(75))
         arguments = ["--video", str(folder), "--json", str(report), "--pads", "0", "0", "0", "0"]
-        assert cli.main(["measure", "sync", *arguments]) == 2
-        assert "c.mp4 has no sound" in capsys.readouterr().err
-        assert not report.exists()
-        assert cli.main(["measure", "sync", *arguments, "--on-error", "skip"]) == 0
-        out = capsys.readouterr().out
+        assert cli.main(["measure", "sync", *arguments]) == 1
+        out, err = capsys.readouterr()
         assert "on time" in out
         assert "5 frames (200 ms) early" in out
         assert "mean of 2 films" in out
@@ -184,7 +217,24 @@ class TestCommand:
         assert found["mean"]["within_one"] == 0.5
         distances = [faces[0]["distance"] for faces in found["films"].values()]
         assert found["mean"]["distance"] == pytest.approx(np.mean(distances))
-        assert list(found["left_out"]) == [str(folder / "c.mp4")]
+        reasons = {"0": "not a", "b": "b.mp4 has no sound", "d": "no face is seen for a second"}
+        assert list(found["left_out"]) == [str(folder / f"{name}.mp4") for name in reasons]
+        for told, reason in zip(found["left_out"].values(), reasons.values(), strict=True):
+            assert reason in told
+            assert f"note: {told}; this film is left out\n" in err
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_no_film_can_be_measured(self, tmp_path, capsys, number):
+        films, report = [str(tmp_path / f"{i}.mp4") for i in range(number)], tmp_path / "it.json"
+        for film in films:
+            (tmp_path / film).write_text("no film")
+        assert cli.main(["measure", "sync", "--video", *films, "--json", str(report)]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.partition(":")[0] for line in lines] == ["note"] * (2 * number - 2) + ["error"]
+        assert ("0.mp4 is not a" if number == 1 else "none of 2 films") in lines[-1]
+        found = json.loads(report.read_text())
+        assert list(found["left_out"]) == films
+        assert (found["films"], found["mean"]) == ({}, None)
 
     @pytest.mark.parametrize(
         ("option", "least"), [("--reach", 5), ("--detect-every", 1), ("--batch-size", 1)]
