@@ -190,13 +190,13 @@ def find_videos(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the videos in a folder and its subfolders, sorted; of a file, itself.
 
     Raises:
-        DataError: there is no such folder, or no video in it.
+        DataError: there is no such file or folder, or no video in it.
     """
     root = Path(folder)
     if root.is_file():
         return [root]
     if not root.is_dir():
-        raise DataError(f"the folder of videos {root} does not exist")
+        raise DataError(f"{root} does not exist: there is no file or folder of that name")
     found = sorted(
         path
         for path in root.rglob("*")

@@ -148,6 +148,8 @@ class TestPairs:
             match_films(tmp_path / "made", tmp_path / "true")
         with pytest.raises(DataError, match="a file and a folder"):
             match_films(tmp_path / "made/a.mp4", tmp_path / "true")
+        with pytest.raises(DataError, match=r"nothere\.mp4 .* no file or folder of that name"):
+            match_films(tmp_path / "made/a.mp4", tmp_path / "nothere.mp4")
 
 
 def test_the_command(tmp_path, capsys):
