@@ -70,7 +70,8 @@ def open_media(path: str | os.PathLike[str], kind: str = "video") -> Iterator[An
                 "it was cut off while it was recorded or copied; copy it again"
             ) from error
         raise DataError(
-            f"{name} is not a {kind} file of a known format (or its header is damaged)"
+            f"{name} is not {'an' if kind == 'audio' else 'a'} {kind} file of a known format (or "
+            "its header is damaged)"
         ) from error
     with container:
         yield container
