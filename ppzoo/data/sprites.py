@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import paddle
 
+from ppzoo.data.drawn import DrawnDataset
 from ppzoo.errors import ConfigError
 from ppzoo.media.sprites import draw, figure, poses
 from ppzoo.registry import DATASETS
@@ -17,7 +16,7 @@ _FIRST_TEST_CLIP = 1_000_000
 
 
 @DATASETS.register()
-class MovingSpritesDataset(paddle.io.Dataset):
+class MovingSpritesDataset(DrawnDataset):
     """Clips of moving figures, without a download.
 
     To train, a sample has two frames of a clip, `source` and `driving`, float32 [3, size, size] in
@@ -37,8 +36,6 @@ class MovingSpritesDataset(paddle.io.Dataset):
         ConfigError: an argument out of range.
     """
 
-    is_random = False
-
     def __init__(
         self,
         mode: Literal["train", "test"] = "train",
@@ -51,35 +48,20 @@ class MovingSpritesDataset(paddle.io.Dataset):
         if mode not in ("train", "test"):
             raise ConfigError(f"MovingSpritesDataset: 'mode' must be train or test, got {mode!r}")
         samples = (4096 if mode == "train" else 16) if samples is None else samples
-        for key, value, low, high in (
-            ("size", size, 16, 512),
-            ("samples", samples, 1, 1_000_000),
-            ("clips", clips, 1, _FIRST_TEST_CLIP),
-            ("frames", frames, 2, 1000),
-        ):
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ConfigError(
-                    f"MovingSpritesDataset: {key!r} must be from {low} to {high}, got {value!r}"
-                )
+        self._check_ranges(
+            {
+                "size": (size, 16, 512),
+                "samples": (samples, 1, 1_000_000),
+                "clips": (clips, 1, _FIRST_TEST_CLIP),
+                "frames": (frames, 2, 1000),
+            }
+        )
         self.mode, self.size, self.samples = mode, size, samples
         self.clips, self.frames = clips, frames
-
-    def get_batch(self, indices: Sequence[int]) -> dict[str, Any]:
-        """Return the samples at `indices`, stacked; the loader's fast path."""
-        samples = [self._sample(int(index)) for index in indices]
-        return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
 
     def source(self, index: int) -> str:
         """Return what the sample at `index` shows, for error messages."""
         return f"figure {self._clip(index)}, sample {index}"
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._sample(index)
-
-    def __len__(self) -> int:
-        return self.samples
 
     def _clip(self, index: int) -> int:
         return index % self.clips if self.mode == "train" else _FIRST_TEST_CLIP + index

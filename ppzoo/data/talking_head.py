@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import paddle
 
+from ppzoo.data.drawn import DrawnDataset
 from ppzoo.data.speech import Speech, speak
 from ppzoo.data.sprites import unit_range
 from ppzoo.errors import ConfigError
@@ -173,7 +173,7 @@ def draw_head(
 
 
 @DATASETS.register()
-class TalkingHeadDataset(paddle.io.Dataset):
+class TalkingHeadDataset(DrawnDataset):
     """Clips of talking heads, without a download.
 
     With the task `lipsync`, a sample is one of Wav2Lip's: `y`, five frames of a face, float32
@@ -210,8 +210,6 @@ class TalkingHeadDataset(paddle.io.Dataset):
         ConfigError: an argument out of range.
     """
 
-    is_random = False
-
     def __init__(
         self,
         mode: Literal["train", "test"] = "train",
@@ -241,18 +239,16 @@ class TalkingHeadDataset(paddle.io.Dataset):
             )
         if samples is None:
             samples = clips * self.windows if whole else 4096 if mode == "train" else 64
-        for key, value, low, high in (
-            ("samples", samples, 1, 1_000_000),
-            ("clips", clips, 1, _FIRST_TEST_CLIP),
-            ("frames", frames, 3 * FRAMES, 500),
-            ("size", size, 32, 512),
-            ("reach", reach, 0, 100),
-            ("people", 1 if people is None else people, 1, _FIRST_TEST_CLIP),
-        ):
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ConfigError(
-                    f"TalkingHeadDataset: {key!r} must be from {low} to {high}, got {value!r}"
-                )
+        self._check_ranges(
+            {
+                "samples": (samples, 1, 1_000_000),
+                "clips": (clips, 1, _FIRST_TEST_CLIP),
+                "frames": (frames, 3 * FRAMES, 500),
+                "size": (size, 32, 512),
+                "reach": (reach, 0, 100),
+                "people": (1 if people is None else people, 1, _FIRST_TEST_CLIP),
+            }
+        )
         self.mode, self.task, self.samples = mode, task, samples
         self.clips, self.frames, self.size = clips, frames, size
         self.reach, self.whole, self.people = reach, whole, people
@@ -270,22 +266,9 @@ class TalkingHeadDataset(paddle.io.Dataset):
         person = None if self.people is None else number % self.people
         return make_clip(first + number, self.frames, person)
 
-    def get_batch(self, indices: Sequence[int]) -> dict[str, Any]:
-        """Return the samples at `indices`, stacked; the loader's fast path."""
-        samples = [self._sample(int(index)) for index in indices]
-        return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
-
     def source(self, index: int) -> str:
         """Return what the sample at `index` shows, for error messages."""
         return f"talking head {self._number(index)} of the {self.mode} set, sample {index}"
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._sample(index)
-
-    def __len__(self) -> int:
-        return self.samples
 
     def _sample(self, index: int) -> dict[str, Any]:
         clip = self.clip(index)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,9 +23,7 @@ import numpy as np
 from ppzoo.faces.boxes import overlaps
 from ppzoo.faces.detector import Face, FaceDetector
 from ppzoo.media.scenes import mark_scenes
-from ppzoo.runtime import is_out_of_memory
-
-_LOG = logging.getLogger(__name__)
+from ppzoo.runtime import as_many_as_fit
 
 _SAME = 0.3  # intersection over union of where a face is expected and where one is detected
 _LEAST_GAP = 5  # frames that a face may be out of the detector's sight, if `every` is not more
@@ -127,21 +124,20 @@ class FaceTracker:
         Args:
             frames: uint8 RGB [H, W, 3].
         """
-        found: list[list[Face]] = []
-        while len(found) < len(frames):
-            chunk = frames[len(found) : len(found) + self.batch]
-            try:
-                found += self.detector.detect_batch(chunk)
-            except Exception as error:
-                if len(chunk) == 1 or not is_out_of_memory(error):
-                    raise
-                self.batch = (len(chunk) + 1) // 2
-                _LOG.warning(
-                    "memory does not suffice to detect faces in %d frames at once, going on with "
-                    "%d",
-                    len(chunk),
-                    self.batch,
-                )
+        if not frames:
+            return []
+
+        def look(at_once: int) -> list[list[Face]]:
+            return [
+                faces
+                for start in range(0, len(frames), at_once)
+                for faces in self.detector.detect_batch(frames[start : start + at_once])
+            ]
+
+        most = min(self.batch, len(frames))
+        found, fitted = as_many_as_fit(look, most, "frames to detect faces in")
+        if fitted < most:
+            self.batch = fitted
         return found
 
     def _spans(self, frames: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
