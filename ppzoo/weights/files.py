@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights and checkpoint files: read without running code, written whole or not at all.
 
-`.pdparams` and `.pdopt` are Paddle's pickles, `.safetensors` is Hugging Face's format. What a file
-is, its content decides, never its name.
+`.pdparams` and `.pdopt` are Paddle's pickles, `.pth` is PyTorch's, `.safetensors` is Hugging Face's
+format. What a file is, its content decides, never its name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import numpy as np
 
 from ppzoo.atomic import atomic_write
 from ppzoo.errors import WeightsError
-from ppzoo.weights import dump, foreign, pickles
+from ppzoo.weights import dump, foreign, pickles, torch_files
+from ppzoo.weights.torch_names import unwrapped
 
 # The metadata key under which `write_safetensors` notes that names are `net/param`.
 LAYOUT = "layout"
@@ -47,11 +48,12 @@ _DTYPES = {
 
 
 def read(path: str | os.PathLike[str]) -> dict[Any, Any]:
-    """Return the content of a `.pdparams`, `.pdopt`, checkpoint or `.safetensors` file.
+    """Return the content of a `.pdparams`, `.pdopt`, checkpoint, `.safetensors` or `.pth` file.
 
     Nested dictionaries of NumPy arrays, numbers, text and containers: what
-    `paddle.load(path, return_numpy=True)` returns, without its power to run code. Takes memory for
-    twice the size of the file.
+    `paddle.load(path, return_numpy=True)` returns, without its power to run code. Of PyTorch's
+    files, networks are under Paddle's names (`ppzoo.weights.torch_names`). Takes memory for twice
+    the size of the file.
 
     Raises:
         WeightsError: the file is missing, damaged, foreign, or holds more than that; nothing in
@@ -169,11 +171,18 @@ def _is_safetensors(file: BinaryIO, size: int) -> bool:
 def _read_pickle(path: Path, file: BinaryIO, size: int) -> dict[Any, Any]:
     head = file.read(foreign.HEAD_BYTES)
     file.seek(0)
-    what = foreign.describe(path, head)
+    is_zip = head.startswith(b"PK\x03\x04") and torch_files.is_torch_zip(path)
+    is_torch = is_zip or head.startswith(torch_files.LEGACY_START)
+    what = None if is_torch else foreign.describe(path, head)
     if what is not None:
         raise WeightsError(f"{path} is {what}")
     try:
-        content = pickles.load(file, size)
+        if is_zip:
+            content = torch_files.load_zip(path, size)
+        elif is_torch:
+            content = torch_files.load_legacy(file, size)
+        else:
+            content = pickles.load(file, size)
     except pickles.RefusedError as error:
         raise WeightsError(
             f"{path} is refused, because it holds {error}: only arrays, numbers, text and "
@@ -188,7 +197,7 @@ def _read_pickle(path: Path, file: BinaryIO, size: int) -> dict[Any, Any]:
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise WeightsError(f"{path} holds a {kind}, where a dictionary of arrays was expected")
-    return content
+    return unwrapped(content) if is_torch else content
 
 
 def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:

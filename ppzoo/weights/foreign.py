@@ -11,17 +11,11 @@ HEAD_BYTES = 1024
 
 _AGAIN = "download it again"
 _UNPACK = "unpack it and use the file inside"
-_TORCH = (
-    "a PyTorch file, which ppzoo cannot read yet: load it with PyTorch and save its state dict "
-    "with safetensors.torch.save_file"
-)
 # Of the protocols since 2; of the older ones, where there is a container around the rest.
 _PICKLE_STARTS = (b"\x80", b"(", b"}", b"]", b"c")
 _TEXT_PICKLE = re.compile(rb"\([dlti](p\d+)?\n|c[\w.]+\n[\w.]+\n|\(i[\w.]+\n")
 # (bytes, offset, what begins so)
 _MAGIC = (
-    # What PyTorch wrote until 1.5: the number 0x1950a86a20f9469cfc6c as its own pickle.
-    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", 0, _TORCH),
     (
         b"version https://git-lfs.github.com",
         0,
@@ -80,8 +74,6 @@ def _describe_zip(path: Path) -> str:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return f"a damaged zip archive: {_AGAIN}"
-    if any(name.endswith("/data.pkl") for name in names):
-        return _TORCH
     if names and all(name.endswith(".npy") for name in names):
         return "a NumPy .npz archive, where a weights file was expected"
     return f"a zip archive: {_UNPACK}"

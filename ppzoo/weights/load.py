@@ -12,6 +12,7 @@ import numpy as np
 from ppzoo.errors import WeightsError
 from ppzoo.weights import files
 from ppzoo.weights.pickles import NAME_TABLE
+from ppzoo.weights.torch_names import TorchArrays, fitted
 
 if TYPE_CHECKING:
     from paddle import nn
@@ -63,7 +64,8 @@ def select_net(
         entry = content.get(name)
         if isinstance(entry, Mapping):
             return _arrays(entry, f"{source}: {name}")
-    flat = {key: value for key, value in content.items() if isinstance(value, np.ndarray)}
+    kind = TorchArrays if isinstance(content, TorchArrays) else dict
+    flat = kind((k, value) for k, value in content.items() if isinstance(value, np.ndarray))
     if flat:
         return _arrays(flat, source)
     found = [repr(key) for key, value in content.items() if _is_network(value)]
@@ -77,6 +79,8 @@ def load_state(layer: nn.Layer, arrays: Mapping[str, Any], source: Source) -> di
     Raises:
         WeightsError: see `match_state`; the network is unchanged then.
     """
+    if isinstance(arrays, TorchArrays):
+        arrays = fitted(layer, arrays)
     matched = match_state(layer, arrays, source)
     layer.set_state_dict(matched)
     return matched
@@ -188,7 +192,7 @@ def _bfloat16_bits(array: np.ndarray) -> np.ndarray:
 
 
 def _arrays(entry: Mapping[Any, Any], where: Source) -> dict[str, np.ndarray]:
-    entry = {key: value for key, value in entry.items() if key != NAME_TABLE}
+    entry = type(entry)((key, value) for key, value in entry.items() if key != NAME_TABLE)
     others = [repr(key) for key, value in entry.items() if not isinstance(value, np.ndarray)]
     if others:
         raise WeightsError(

@@ -64,20 +64,16 @@ def load(file: BinaryIO, size: int) -> Any:
         RefusedError: it needs more than arrays, numbers, text and containers.
         DamagedError: it is not a whole pickle.
     """
-    machine = _Machine(file, size)
-    try:
-        top = machine.run()
-    except (IndexError, UnicodeDecodeError) as error:
-        raise DamagedError(f"the bytes before {machine.position} make no sense") from error
+    top = Machine(file, size).run()
     named = isinstance(top, dict) and NAME_TABLE in top
-    content = _Plain(unwrap_tensors=not named, limit=size + 100_000)(top, 0)
+    content = Plain(unwrap_tensors=not named, limit=size + 100_000)(top, 0)
     if isinstance(content, dict):
         _join_split(content)
         content.pop(NAME_TABLE, None)
     return content
 
 
-class _Name:
+class Name:
     """A class or function that the file mentions; it is compared, never imported."""
 
     def __init__(self, full: str) -> None:
@@ -109,16 +105,24 @@ class _DType:
         return self.native.newbyteorder() if self.swapped else self.native
 
 
-class _Array:
+class Array:
     """A NumPy array that the file has announced, and whose content follows."""
 
     value: np.ndarray | None = None
 
 
-class _Machine:
-    """The stack on which a pickle's opcodes work."""
+class Machine:
+    """The stack on which a pickle's opcodes work.
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    Args:
+        file: the pickle, positioned at its start.
+        size: the bytes that belong to it, at most.
+        room: bytes of arrays that can be made; as many as the pickle has by default.
+    """
+
+    calls: Mapping[str, Callable[..., Any]]
+
+    def __init__(self, file: BinaryIO, size: int, room: int | None = None) -> None:
         self._file = file
         self._size = size
         self.position = 0
@@ -127,9 +131,21 @@ class _Machine:
         self._memo: dict[int, Any] = {}
         # An honest pickle holds every byte of an array, and every item of a container, once: what
         # is made from them is never larger than the file.
-        self._room = {"arrays": size, "text": size, "items": size}
+        self._room = {"arrays": size if room is None else room, "text": size, "items": size}
 
     def run(self) -> Any:
+        """Return what the pickle builds, and leave the file behind it.
+
+        Raises:
+            RefusedError: see `load`.
+            DamagedError: likewise.
+        """
+        try:
+            return self._run()
+        except (IndexError, UnicodeDecodeError) as error:
+            raise DamagedError(f"the bytes before {self.position} make no sense") from error
+
+    def _run(self) -> Any:
         while True:
             code = self.read(1)
             if code == pickle.STOP:
@@ -149,6 +165,7 @@ class _Machine:
     # Input
 
     def read(self, count: int) -> bytes:
+        """Return the next bytes."""
         if count > self._size - self.position:
             raise TruncatedError(f"{count} bytes should follow, {self._size - self.position} do")
         data = self._file.read(count)
@@ -158,14 +175,17 @@ class _Machine:
         return data
 
     def number(self, count: int, signed: bool = False) -> int:
+        """Return a whole number of so many bytes."""
         return int.from_bytes(self.read(count), "little", signed=signed)
 
     def long(self, count: int) -> int:
+        """Return a whole number of so many bytes, if they are not too many."""
         if count > _MAX_LONG:
             raise RefusedError(f"a whole number of {count} bytes")
         return self.number(count, signed=True)
 
     def line(self) -> str:
+        """Return the text up to the end of the line."""
         data = self._file.readline(_MAX_NAME)
         self.position += len(data)
         if not data.endswith(b"\n"):
@@ -175,11 +195,13 @@ class _Machine:
         return data[:-1].decode("utf-8")
 
     def protocol(self) -> None:
+        """Check the version of the language."""
         version = self.number(1)
         if not 2 <= version <= 5:
             raise DamagedError(f"it says that its protocol is {version}, known are 2 to 5")
 
     def frame(self) -> None:
+        """Check the length of a part."""
         length = self.number(8)
         if length > self._size - self.position:
             raise TruncatedError(f"{length} bytes should follow, {self._size - self.position} do")
@@ -187,14 +209,17 @@ class _Machine:
     # Stack and memo
 
     def mark(self) -> None:
+        """Begin a list of values."""
         self._outer.append(self._stack)
         self._stack = []
 
     def pop_mark(self) -> list[Any]:
+        """End the latest list of values and return it."""
         items, self._stack = self._stack, self._outer.pop()
         return items
 
     def pop(self, count: int) -> list[Any]:
+        """Return the latest values, which are used up."""
         if len(self._stack) < count:
             raise DamagedError("values are missing")
         items = self._stack[-count:]
@@ -202,17 +227,21 @@ class _Machine:
         return items
 
     def store(self, key: int) -> None:
+        """Note the latest value under a number."""
         self._memo[key] = self._stack[-1]
 
     def memoize(self) -> None:
+        """Note the latest value under the next number."""
         self.store(len(self._memo))
 
     def recall(self, key: int) -> Any:
+        """Return the value that was noted under a number."""
         if key not in self._memo:
             raise DamagedError(f"it refers to value {key}, which is not there")
         return self._memo[key]
 
     def spend(self, kind: str, amount: int) -> None:
+        """Refuse what would make more of something than the file can hold."""
         self._room[kind] -= amount
         if self._room[kind] < 0:
             raise RefusedError(f"more {kind} than there is room for in the file")
@@ -220,9 +249,11 @@ class _Machine:
     # Containers
 
     def append(self, items: list[Any]) -> None:
+        """Add items to the list that is being filled."""
         self._target(list).extend(items)
 
     def set_items(self, items: list[Any]) -> None:
+        """Add keys and values, by turns, to the dictionary that is being filled."""
         if len(items) % 2:
             raise DamagedError("a key has no value")
         target = self._target(dict)
@@ -230,6 +261,7 @@ class _Machine:
             target[_hashable(key)] = value
 
     def add_items(self) -> None:
+        """Add items to the set that is being filled."""
         items = self.pop_mark()
         self._target(set).update(_hashable(item) for item in items)
 
@@ -240,34 +272,45 @@ class _Machine:
 
     # What stands for names, calls and states
 
-    def name(self, module: Any, attribute: Any) -> _Name:
+    def name(self, module: Any, attribute: Any) -> Name:
+        """Return a name that the file mentions, if it is one that weights need."""
         if not isinstance(module, str) or not isinstance(attribute, str):
             raise DamagedError("a name is not text")
         full = _alias(module, attribute)
-        if full not in _CALLS:
+        if full not in self.calls:
             raise RefusedError(shown(f"{module}.{attribute}"))
-        return _Name(full)
+        return Name(full)
 
     def reduce(self) -> None:
+        """Do what a call of a name means here."""
         function, arguments = self.pop(2)
-        if not isinstance(function, _Name) or not isinstance(arguments, tuple):
+        if not isinstance(function, Name) or not isinstance(arguments, tuple):
             raise RefusedError("a call of something that is not a function")
         try:
-            value = _CALLS[function.full](self, *arguments)
+            value = self.calls[function.full](self, *arguments)
         except TypeError:
             raise RefusedError(f"{function.full} with arguments that NumPy never writes") from None
         self._stack.append(value)
 
+    def outside(self, reference: Any) -> Any:
+        """Return what a reference to something outside of the pickle stands for."""
+        raise RefusedError(_OUTSIDE)
+
     def build(self) -> None:
+        """Give an array, or its type, the state that follows."""
         (state,) = self.pop(1)
         target = self._stack[-1]
         if isinstance(target, _DType):
             target.build(state)
-        elif isinstance(target, _Array) and isinstance(state, tuple) and len(state) == 5:
+        elif isinstance(target, Array) and isinstance(state, tuple) and len(state) == 5:
             _, shape, dtype, fortran, raw = state
             target.value = self.array(raw, dtype, shape, "F" if fortran else "C")
-        else:
+        elif not self.ignores(target, state):
             raise RefusedError("a state for something that is not an array")
+
+    def ignores(self, target: Any, state: Any) -> bool:
+        """Tell whether a state, of something that has none here, can be left out."""
+        return False
 
     def array(self, raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
         """Return a new array of exactly the bytes `raw`, once type, shape and length agree."""
@@ -275,7 +318,7 @@ class _Machine:
             raw = self.encode(raw)
         if not isinstance(dtype, _DType) or not isinstance(raw, (bytes, bytearray)):
             raise RefusedError("an array whose content is not bytes")
-        if not isinstance(shape, tuple) or len(shape) > 32 or not all(map(_is_length, shape)):
+        if not isinstance(shape, tuple) or len(shape) > 32 or not all(map(is_length, shape)):
             raise RefusedError("an array whose shape is not a shape")
         if math.prod(shape) * dtype.native.itemsize != len(raw):
             raise RefusedError(f"an array of shape {shown(shape)} from {len(raw)} bytes")
@@ -292,6 +335,7 @@ class _Machine:
         return flat.reshape(shape, order=order).astype(dtype.native, copy=True, order="K")
 
     def encode(self, text: Any, encoding: Any = "latin1") -> bytes:
+        """Return bytes that were written as text."""
         names = ("latin1", "latin-1", "iso-8859-1")
         if not isinstance(text, str) or not isinstance(encoding, str) or encoding not in names:
             raise RefusedError("a conversion of text other than Latin-1")
@@ -302,6 +346,7 @@ class _Machine:
             raise DamagedError("bytes are not bytes") from None
 
     def copy(self, items: Any) -> Any:
+        """Return a list or tuple that something is made from, if there is room for it."""
         if not isinstance(items, (list, tuple)):
             raise RefusedError("a container made from something that is not a list")
         self.spend("items", len(items))
@@ -309,7 +354,7 @@ class _Machine:
 
 
 # The instructions of the pickle language (CPython's pickletools documents each).
-_VALUES: Mapping[bytes, Callable[[_Machine], Any]] = {
+_VALUES: Mapping[bytes, Callable[[Machine], Any]] = {
     pickle.NONE: lambda m: None,
     pickle.NEWTRUE: lambda m: True,
     pickle.NEWFALSE: lambda m: False,
@@ -342,28 +387,29 @@ _VALUES: Mapping[bytes, Callable[[_Machine], Any]] = {
     pickle.LONG_BINGET: lambda m: m.recall(m.number(4)),
     pickle.GLOBAL: lambda m: m.name(m.line(), m.line()),
     pickle.STACK_GLOBAL: lambda m: m.name(*m.pop(2)),
+    pickle.BINPERSID: lambda m: m.outside(m.pop(1)[0]),
 }
-_ACTIONS: Mapping[bytes, Callable[[_Machine], None]] = {
-    pickle.PROTO: _Machine.protocol,
-    pickle.FRAME: _Machine.frame,
-    pickle.MARK: _Machine.mark,
+_ACTIONS: Mapping[bytes, Callable[[Machine], None]] = {
+    pickle.PROTO: Machine.protocol,
+    pickle.FRAME: Machine.frame,
+    pickle.MARK: Machine.mark,
     pickle.BINPUT: lambda m: m.store(m.number(1)),
     pickle.LONG_BINPUT: lambda m: m.store(m.number(4)),
-    pickle.MEMOIZE: _Machine.memoize,
+    pickle.MEMOIZE: Machine.memoize,
     pickle.APPEND: lambda m: m.append(m.pop(1)),
     pickle.APPENDS: lambda m: m.append(m.pop_mark()),
     pickle.SETITEM: lambda m: m.set_items(m.pop(2)),
     pickle.SETITEMS: lambda m: m.set_items(m.pop_mark()),
-    pickle.ADDITEMS: _Machine.add_items,
-    pickle.REDUCE: _Machine.reduce,
-    pickle.BUILD: _Machine.build,
+    pickle.ADDITEMS: Machine.add_items,
+    pickle.REDUCE: Machine.reduce,
+    pickle.BUILD: Machine.build,
 }
 _OBJECT = "objects of a class"
 _OLD = "the text instructions of pickle protocols 0 and 1 (save it again with protocol 4)"
 _OUTSIDE = "objects from outside the file"
 _REFUSED: Mapping[bytes, str] = {
     **dict.fromkeys((pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX), _OBJECT),
-    **dict.fromkeys((pickle.PERSID, pickle.BINPERSID, pickle.NEXT_BUFFER), _OUTSIDE),
+    **dict.fromkeys((pickle.PERSID, pickle.NEXT_BUFFER), _OUTSIDE),
     **dict.fromkeys((pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.READONLY_BUFFER), _OUTSIDE),
     **dict.fromkeys((pickle.INT, pickle.LONG, pickle.FLOAT, pickle.STRING), _OLD),
     **dict.fromkeys((pickle.UNICODE, pickle.GET, pickle.PUT, pickle.DICT), _OLD),
@@ -383,28 +429,28 @@ def _alias(module: str, attribute: str) -> str:
     return f"{module}.{attribute}"
 
 
-def _new_array(m: _Machine, *announcement: Any) -> _Array:
-    return _Array()
+def _new_array(m: Machine, *announcement: Any) -> Array:
+    return Array()
 
 
-def _reconstruct(m: _Machine, kind: Any, shape: Any, code: Any) -> _Array:
-    if not isinstance(kind, _Name) or kind.full != "numpy.ndarray":
+def _reconstruct(m: Machine, kind: Any, shape: Any, code: Any) -> Array:
+    if not isinstance(kind, Name) or kind.full != "numpy.ndarray":
         raise RefusedError("an array that is not a plain numpy.ndarray")
-    return _Array()
+    return Array()
 
 
-def _dtype(m: _Machine, text: Any, align: Any = False, copy: Any = False) -> _DType:
+def _dtype(m: Machine, text: Any, align: Any = False, copy: Any = False) -> _DType:
     if not isinstance(text, str):
         raise RefusedError("an array type that is not named")
     return _DType(text)
 
 
-def _scalar(m: _Machine, dtype: Any, raw: Any) -> Any:
+def _scalar(m: Machine, dtype: Any, raw: Any) -> Any:
     return m.array(raw, dtype, (), "C")[()]
 
 
 def _from_buffer(
-    m: _Machine, raw: Any, dtype: Any, shape: Any, order: Any, axes: Any = None
+    m: Machine, raw: Any, dtype: Any, shape: Any, order: Any, axes: Any = None
 ) -> np.ndarray:
     if not isinstance(order, str) or order not in ("C", "F", "K"):
         raise RefusedError("an array of unknown order")
@@ -413,37 +459,37 @@ def _from_buffer(
         return array
     if not isinstance(axes, (tuple, list)) or len(axes) != array.ndim:
         raise RefusedError("an array of unknown order")
-    if not all(map(_is_length, axes)) or set(axes) != set(range(array.ndim)):
+    if not all(map(is_length, axes)) or set(axes) != set(range(array.ndim)):
         raise RefusedError("an array of unknown order")
     return array.transpose(axes)
 
 
-def _rebuild_tensor(m: _Machine, data: Any, *placement: Any) -> Any:
-    if not isinstance(data, (_Array, np.ndarray)):
+def _rebuild_tensor(m: Machine, data: Any, *placement: Any) -> Any:
+    if not isinstance(data, (Array, np.ndarray)):
         raise RefusedError("a tensor that is not made from an array")
     return data
 
 
-def _complex(m: _Machine, real: Any, imaginary: Any) -> complex:
+def _complex(m: Machine, real: Any, imaginary: Any) -> complex:
     if type(real) is not float or type(imaginary) is not float:
         raise RefusedError("a complex number that is not made from numbers")
     return complex(real, imaginary)
 
 
-def _bytes(m: _Machine, data: Any = b"", encoding: Any = "latin1") -> bytes:
+def _bytes(m: Machine, data: Any = b"", encoding: Any = "latin1") -> bytes:
     if isinstance(data, bytes):
         m.spend("text", len(data))
         return data
     return m.encode(data, encoding)
 
 
-def _pairs(m: _Machine, pairs: Any = ()) -> dict[Any, Any]:
+def _pairs(m: Machine, pairs: Any = ()) -> dict[Any, Any]:
     if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in m.copy(pairs)):
         raise RefusedError("a dictionary that is not made from pairs")
     return {_hashable(key): value for key, value in pairs}
 
 
-_CALLS: Mapping[str, Callable[..., Any]] = {
+CALLS: Mapping[str, Callable[..., Any]] = {
     "numpy.ndarray": _new_array,
     "numpy.dtype": _dtype,
     "numpy.core.multiarray._reconstruct": _reconstruct,
@@ -460,9 +506,10 @@ _CALLS: Mapping[str, Callable[..., Any]] = {
     "builtins.bytearray": _bytes,
     "builtins.complex": _complex,
 }
+Machine.calls = CALLS
 
 
-class _Plain:
+class Plain:
     """Turns what the machine made into plain containers, each of them new.
 
     A container that the file repeats by reference is copied, up to a limit of values in all, so
@@ -474,12 +521,13 @@ class _Plain:
         self._left = limit
 
     def __call__(self, value: Any, depth: int) -> Any:
+        """Return a value as plain containers."""
         self._left -= 1
         if self._left < 0:
             raise RefusedError("a structure that unfolds to more than the file holds")
         if depth > MAX_DEPTH:
             raise RefusedError(f"containers nested more than {MAX_DEPTH} deep")
-        if isinstance(value, _Array):
+        if isinstance(value, Array):
             if value.value is None:
                 raise DamagedError("an array has no content")
             return value.value
@@ -523,7 +571,8 @@ def _hashable(value: Any) -> Any:
     return value
 
 
-def _is_length(value: Any) -> bool:
+def is_length(value: Any) -> bool:
+    """Tell whether a value can be the size of something."""
     return type(value) is int and 0 <= value < 2**48
 
 

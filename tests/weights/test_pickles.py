@@ -407,7 +407,7 @@ SEEDS = [
 ]
 PIECES = [
     *(data for data, _ in HOSTILE.values() if len(data) < 200),
-    *(name(*full.rsplit(".", 1)) for full in pickles._CALLS),
+    *(name(*full.rsplit(".", 1)) for full in pickles.CALLS),
     *(bytes([code]) for code in range(256)),
     dtype("f4"),
     ARRAY,

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PyTorch's weights under the names, and in the layout, of Paddle's layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from paddle import nn
+
+# What trainings put around a network, the best one first.
+_WRAPPERS = ("params_ema", "state_dict", "params", "model")
+_COUNTER = "num_batches_tracked"
+_ENDINGS = {"running_mean": "_mean", "running_var": "_variance"}
+# ESRGAN's networks, whose authors renamed them in BasicSR.
+_ESRGAN = (
+    (re.compile(r"^body\.(\d+)\.rdb(\d)\."), r"RRDB_trunk.\1.RDB\2."),
+    (re.compile(r"^conv_body\."), "trunk_conv."),
+    (re.compile(r"^conv_up(\d)\."), r"upconv\1."),
+    (re.compile(r"^conv_hr\."), "HRconv."),
+)
+
+
+class TorchArrays(dict):
+    """Weights that PyTorch wrote, by names that have been made Paddle's."""
+
+
+def unwrapped(content: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return what a file of PyTorch holds, each network as `TorchArrays`.
+
+    What trainings put around a network is left out (`state_dict`, `params`..., and the prefix
+    `module.` of trainings on several GPUs), as are the counters of batch norms.
+    """
+    for key in _WRAPPERS:
+        if _is_network(content.get(key)):
+            return _renamed(content[key])
+    if _is_network(content):
+        return _renamed(content)
+    return {key: _renamed(v) if _is_network(v) else v for key, v in content.items()}
+
+
+def fitted(layer: nn.Layer, arrays: TorchArrays) -> dict[str, np.ndarray]:
+    """Return PyTorch's weights as a network of Paddle's takes them.
+
+    The matrices of linear layers are transposed; scales and shifts of instance norms are called
+    `scale` and `bias`, and are 1 and 0 where PyTorch has none. Whether all of them fit is for the
+    caller to see.
+    """
+    from paddle import nn
+
+    found = dict(arrays)
+    for name, part in layer.named_sublayers():
+        weight = f"{name}.weight"
+        if isinstance(part, nn.Linear) and weight in found:
+            found[weight] = np.ascontiguousarray(found[weight].T)
+        elif isinstance(part, nn.InstanceNorm2D) and getattr(part, "scale", None) is not None:
+            channels = int(part.scale.shape[0])
+            found[f"{name}.scale"] = found.pop(weight, np.ones(channels, np.float32))
+            found.setdefault(f"{name}.bias", np.zeros(channels, np.float32))
+            for ending in _ENDINGS.values():
+                found.pop(f"{name}.{ending}", None)
+    return found
+
+
+def _is_network(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(v, np.ndarray) for v in value.values())
+
+
+def _renamed(network: Mapping[Any, Any]) -> TorchArrays:
+    names = TorchArrays()
+    is_esrgan = any(_ESRGAN[0][0].match(str(key).removeprefix("module.")) for key in network)
+    for key, value in network.items():
+        name = str(key).removeprefix("module.")
+        stem, dot, last = name.rpartition(".")
+        if last == _COUNTER:
+            continue
+        name = stem + dot + _ENDINGS.get(last, last)
+        for pattern, text in _ESRGAN if is_esrgan else ():
+            name = pattern.sub(text, name)
+        names[name] = value
+    return names
