@@ -40,6 +40,7 @@ REGISTRIES = {
 # returns an exit code or nothing.
 COMMANDS = {
     "data": ("make or fetch datasets", "ppzoo.apps.prepare"),
+    "weights": ("official files: list, download, verify; convert weights", "ppzoo.apps.weights"),
     "measure": ("compare folders of pictures, films, lips and sound", "ppzoo.apps.measure"),
 }
 # Where the second word stands for a module of its own, which adds it as a positional argument.

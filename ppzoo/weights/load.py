@@ -68,7 +68,7 @@ def select_net(
     flat = kind((k, value) for k, value in content.items() if isinstance(value, np.ndarray))
     if flat:
         return _arrays(flat, source)
-    found = [repr(key) for key, value in content.items() if _is_network(value)]
+    found = [repr(key) for key, value in content.items() if is_network(value)]
     holds = f"it holds {_listed(found)}" if found else "it holds no network"
     raise WeightsError(f"{source} has no network {net!r}: {holds}")
 
@@ -202,7 +202,8 @@ def _arrays(entry: Mapping[Any, Any], where: Source) -> dict[str, np.ndarray]:
     return entry
 
 
-def _is_network(value: Any) -> bool:
+def is_network(value: Any) -> bool:
+    """Tell whether a part of a weights file is a network, and not the state of an optimizer."""
     if not isinstance(value, Mapping) or not value:
         return False
     return all(isinstance(item, np.ndarray) for item in value.values()) and not any(
