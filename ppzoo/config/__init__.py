@@ -2,7 +2,7 @@
 """Configs: YAML files as frozen, typed objects, checked before anything is built."""
 
 from ppzoo.config.check import check_config
-from ppzoo.config.load import load_config
+from ppzoo.config.load import config_from, load_config
 from ppzoo.config.schema import (
     Component,
     DataConfig,
@@ -28,5 +28,6 @@ __all__ = [
     "TrainConfig",
     "ValidateConfig",
     "check_config",
+    "config_from",
     "load_config",
 ]

@@ -22,7 +22,7 @@ from ppzoo.config.schema import (
     TrainConfig,
     plain,
 )
-from ppzoo.config.tree import Node
+from ppzoo.config.tree import Node, from_python
 
 # Keys of PaddleGAN's files that none of its code reads in training.
 DEAD_KEYS = (
@@ -59,6 +59,22 @@ def load_config(
     config = builder.build(root)
     if check and config is not None:
         builder.problems += find_problems(config)
+    raise_problems(builder.problems)
+    return config
+
+
+def config_from(values: Mapping[str, Any], path: str | os.PathLike[str]) -> TrainConfig:
+    """Return the config that nested dictionaries describe, as a YAML file would.
+
+    Args:
+        values: what the file would hold; unchanged.
+        path: the file that they are from: its name names the run, and stands in messages.
+
+    Raises:
+        ConfigError: lists all problems, one a line.
+    """
+    builder = _Builder(Path(path), ())
+    config = builder.build(from_python(dict(values), Origin(str(path))))
     raise_problems(builder.problems)
     return config
 

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PaddleGAN's datasets, and what makes loaders of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ppgan.compat import registered
+from ppzoo import registry
+from ppzoo.registry import DATASETS
+
+_MISSING = [
+    "AOTGANDataset",
+    "AOTGANDataset_test",
+    "AnimeGANV2Dataset",
+    "EmptyDataset",
+    "FFHQDegradationDataset",
+    "GPENDataset",
+    "InvDNDataset",
+    "LapStyleDataset",
+    "MPRTest",
+    "MPRTrain",
+    "MPRVal",
+    "MakeupDataset",
+    "NAFNetTest",
+    "NAFNetTrain",
+    "NAFNetVal",
+    "PairedImageDataset",
+    "PhotoPenDataset",
+    "PhotoPenDataset_test",
+    "StarGANv2Dataset",
+    "SwinIRDataset",
+]
+_LOADER_KEYS = ("batch_size", "num_workers", "use_shared_memory")
+
+__getattr__ = registered(__name__, DATASETS, _MISSING)
+
+
+def build_dataset(cfg: Mapping[str, Any]) -> Any:
+    """Return the dataset that a mapping describes; options of its loader are left out."""
+    return registry.build(DATASETS, {k: v for k, v in cfg.items() if k not in _LOADER_KEYS})
+
+
+def build_dataloader(
+    cfg: Mapping[str, Any], is_train: bool = True, distributed: bool = True
+) -> Any:
+    """Return a loader of batches, each a dict of tensors.
+
+    Args:
+        cfg: of the dataset, with `batch_size`, `num_workers` and `use_shared_memory`.
+        is_train: shuffle, and leave out the last batch if it is not full.
+        distributed: share the samples among processes, if there are several.
+    """
+    from ppzoo.data import Loader
+    from ppzoo.engine.distributed import join_world
+
+    world = join_world()
+    rank, size = (world.rank, world.size) if distributed else (0, 1)
+    options = {"batch_size": 1} | {key: cfg[key] for key in _LOADER_KEYS if key in cfg}
+    loader = Loader(
+        build_dataset(cfg), train=is_train, seed=0, rank=rank, world_size=size, **options
+    )
+    return _Epochs(loader)
+
+
+class _Epochs:
+    """A loader that can be gone through as often as one likes, each time in another order."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader, self.dataset, self.epoch = loader, loader.dataset, 0
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Any:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        return iter(self.loader.epoch(epoch))

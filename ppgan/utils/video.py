@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PaddleGAN's videos as folders of frames."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from ppzoo.media.image import read_image, write_image
+from ppzoo.media.video import VideoReader, VideoWriter
+
+
+def video2frames(video_path: str, outpath: str, **_: object) -> str:
+    """Write a film's frames as `OUT/STEM/00000000.png`, and return that folder."""
+    folder = Path(outpath) / Path(video_path).name.split(".")[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    with VideoReader(video_path) as reader:
+        for index, frame in enumerate(reader):
+            write_image(folder / f"{index:08d}.png", frame)
+    return str(folder)
+
+
+def frames2video(frame_path: str, video_path: str, r: str | float) -> None:
+    """Write a film of frames.
+
+    Args:
+        frame_path: of the frames, a pattern such as `frames/%08d.png`, counted from 0.
+        video_path: of the film.
+        r: frames a second.
+    """
+    with VideoWriter(video_path, Fraction(str(r)).limit_denominator(1001)) as writer:
+        index = 0
+        while (path := Path(frame_path % index)).is_file():
+            writer.write(read_image(path))
+            index += 1
