@@ -218,10 +218,13 @@ FOREIGN = {
     "text": ("weights: naïve\n".encode(), "a text file"),
     "text with a byte order mark": ("\ufeff<html>".encode(), "a web page"),
     "Git LFS pointer": (LFS, "git lfs pull"),
-    "PyTorch": (zipped(archive__data_dot_pkl=b"x", archive__version=b"3"), "a PyTorch file"),
-    "PyTorch before 1.6": (
+    "damaged PyTorch": (
+        zipped(archive__data_dot_pkl=b"x", archive__version=b"3"),
+        "is damaged (the byte 78 is no instruction)",
+    ),
+    "cut PyTorch before 1.6": (
         b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
-        "PyTorch",
+        "cut short after 21 bytes",
     ),
     "zip": (zipped(model_dot_pdparams=b"x"), "a zip archive: unpack it"),
     "damaged zip": (zipped(a=b"x")[:20], "a damaged zip archive"),
