@@ -100,7 +100,8 @@ def select_device(name: str | None = None) -> str:
     """Make Paddle use a device, and return its name as Paddle writes it: `cpu` or `gpu:0`.
 
     Args:
-        name: `cpu`, `gpu`, `gpu:N`, or None for a GPU if there is one, else the CPU.
+        name: `cpu`, `gpu`, `gpu:N`, or None for what `paddle.set_device` was told; without that, a
+            GPU if there is one, else the CPU.
 
     Raises:
         UserError: the name is none of these, or there is no such GPU, or this Paddle has no GPU
@@ -112,7 +113,7 @@ def select_device(name: str | None = None) -> str:
     if index is not None:
         gpus = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
         if name is None:
-            index = _index_of_launcher() if gpus else None
+            index = _index_by_default() if gpus else None
         elif not paddle.is_compiled_with_cuda():
             raise UserError(
                 f"device {name!r} was asked for, but this Paddle is built for CPUs only: pip "
@@ -359,6 +360,15 @@ def _index_of_launcher() -> int:
     """Return the GPU that `paddle.distributed.launch` gave this process, else 0."""
     name = "FLAGS_selected_gpus"
     return _integer(os.environ.get(name, "").split(",")[0], 0)
+
+
+def _index_by_default() -> int | None:
+    """Return the GPU that `paddle.set_device` was told, None for the CPU; else the launcher's."""
+    import paddle
+
+    kind, _, number = paddle.device.get_device().partition(":")
+    # Where there are GPUs, Paddle begins with gpu:0: anything else was chosen.
+    return None if kind == "cpu" else _integer(number, 0) or _index_of_launcher()
 
 
 def _gpu_in_use() -> str | None:

@@ -234,6 +234,7 @@ def test_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[str] = []
     monkeypatch.setattr(paddle, "is_compiled_with_cuda", lambda: True)
     monkeypatch.setattr(paddle, "set_device", chosen.append)
+    monkeypatch.setattr(paddle.device, "get_device", lambda: "gpu:0")
     monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: 2)
     assert runtime.select_device("gpu:1") == "gpu:1"
     assert runtime.select_device(None) == "gpu:0"
@@ -244,6 +245,20 @@ def test_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: 0)
     assert runtime.select_device(None) == "cpu"
     assert chosen == ["gpu:1", "gpu:0", "gpu:1", "cpu"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu:1"])
+def test_what_paddle_was_told_stands(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    """Scripts for PaddleGAN call `paddle.set_device` before they build a predictor."""
+    now = ["gpu:0"]
+    monkeypatch.setattr(paddle, "is_compiled_with_cuda", lambda: True)
+    monkeypatch.setattr(paddle, "set_device", lambda name: now.__setitem__(0, name))
+    monkeypatch.setattr(paddle.device, "get_device", lambda: now[0])
+    monkeypatch.setattr(paddle.device.cuda, "device_count", lambda: 2)
+    assert runtime.select_device(None) == "gpu:0"
+    paddle.set_device(device)
+    assert runtime.select_device(None) == device
+    assert now == [device]
 
 
 def test_a_seed_repeats_all_draws() -> None:
