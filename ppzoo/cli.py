@@ -101,7 +101,26 @@ def main_tool(argv: Sequence[str] | None = None) -> int:
     )
     _add_run_arguments(parser)
     parser.add_argument("--list", action="store_true", help="list what configs can name, and exit")
+    # PaddleGAN's tools/main.py takes them, too, and leaves them to another script.
+    for flag in ("--source_path", "--reference_dir", "--model_path"):
+        parser.add_argument(flag, help=argparse.SUPPRESS)
     parser.set_defaults(call=lambda args: _list(args) if args.list else _train(args), kind=None)
+    return _run(parser, argv)
+
+
+def run_script(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], dict[str, Path]],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run a script that has options of its own, and return the exit code.
+
+    Args:
+        parser: of its options.
+        run: does the work, and returns paths by kind, which are printed.
+        argv: the options, by default the command line's.
+    """
+    parser.set_defaults(call=functools.partial(_predict, run))
     return _run(parser, argv)
 
 
