@@ -39,6 +39,7 @@ REGISTRIES = {
 # Subcommands that are modules of their own, with `add_arguments(parser)` and `run(args)`, which
 # returns an exit code or nothing.
 COMMANDS = {
+    "check": ("check configs without training", "ppzoo.apps.check"),
     "data": ("make or fetch datasets", "ppzoo.apps.prepare"),
     "weights": ("official files: list, download, verify; convert weights", "ppzoo.apps.weights"),
     "measure": ("compare folders of pictures, films, lips and sound", "ppzoo.apps.measure"),

@@ -18,6 +18,19 @@ class UnknownNameError(ConfigError):
     """A name that no registry holds."""
 
 
+class NotHereYetError(UnknownNameError):
+    """A name of PaddleGAN's that ppzoo does not have yet.
+
+    Args:
+        message: the sentence.
+        names: the names.
+    """
+
+    def __init__(self, message: str, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
 class DataError(UserError):
     """A dataset, folder or file of samples that is missing, empty or damaged."""
 

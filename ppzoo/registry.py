@@ -26,7 +26,8 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from ppzoo.errors import UnknownNameError
+from ppzoo import paddlegan
+from ppzoo.errors import NotHereYetError, UnknownNameError
 
 T = TypeVar("T", bound=Callable[..., Any])
 M = TypeVar("M")
@@ -97,12 +98,15 @@ class Registry:
         """Return what is registered under `name`.
 
         Raises:
+            NotHereYetError: nothing is, but PaddleGAN has it.
             UnknownNameError: nothing is; the message suggests names that are close.
         """
         _import_packages()
         try:
             return self._entries[name]
         except KeyError:
+            if paddlegan.has_name(self.label, name):
+                raise NotHereYetError(paddlegan.lacking([name]), (name,)) from None
             raise UnknownNameError(
                 f"no {self.label} is named {name!r}{suggest(name, self)}"
             ) from None

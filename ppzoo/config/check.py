@@ -10,9 +10,13 @@ from typing import Any
 from ppzoo.config.annotations import choices, described, fits, item_hint, parameter_hints
 from ppzoo.config.problems import Problem, raise_problems, shown, suggest_or_list
 from ppzoo.config.schema import LOADER_KEYS, Component, TrainConfig, plain
-from ppzoo.errors import UnknownNameError
+from ppzoo.errors import NotHereYetError, UnknownNameError
+from ppzoo.paddlegan import has_name, lacking
 from ppzoo.registry import (
+    CRITERIONS,
     DATASETS,
+    DISCRIMINATORS,
+    GENERATORS,
     LRSCHEDULERS,
     METRICS,
     MODELS,
@@ -31,6 +35,8 @@ RESERVED = {
     },
 }
 SUPPLIED = {"optimizer": ("learning_rate", "parameters"), "lr_scheduler": ("iters_per_epoch",)}
+# What the arguments of models are looked up in.
+NESTED = (GENERATORS, DISCRIMINATORS, CRITERIONS)
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -44,8 +50,10 @@ def check_config(config: TrainConfig) -> None:
     makes all its optimizers of a single section without names says so by `ONE_OPTIMIZER_SECTION`.
 
     Raises:
+        NotHereYetError: nothing is wrong but that PaddleGAN has what the config names, and ppzoo
+            does not have it yet.
         ConfigError: lists all problems, one a line, each with its file and line. A model that
-            ppzoo does not have is the only one reported.
+            neither ppzoo nor PaddleGAN has is the only one reported.
     """
     raise_problems(find_problems(config))
 
@@ -54,9 +62,12 @@ def find_problems(config: TrainConfig) -> list[Problem]:
     """Return what `check_config` would complain about."""
     checker = _Checker(config)
     model = checker.find(config.model, MODELS)
-    if model is None:
+    if model is None and not checker.lacking:
         return checker.problems
-    checker.component(config.model, MODELS)
+    if model is None:
+        checker.unknown_family(config.model.kwargs)
+    else:
+        checker.component(config.model, MODELS)
     for data in (config.dataset.train, config.dataset.test):
         if data is not None:
             checker.component(data.component, DATASETS, also=LOADER_KEYS)
@@ -66,27 +77,57 @@ def find_problems(config: TrainConfig) -> list[Problem]:
         checker.component(optimizer.component, OPTIMIZERS, "optimizer", also=("net_names",))
     checker.lr_scheduler(model)
     checker.declared_names(model)
-    return checker.problems
+    return checker.problems + checker.gaps()
 
 
 class _Checker:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.problems: list[Problem] = []
+        self.lacking: dict[str, Component] = {}
 
     def problem(self, where: str, text: str) -> None:
         self.problems.append(Problem(self.config.origin(where), where, text))
 
     def find(self, component: Component, registry: Registry) -> Callable[..., Any] | None:
-        """Return the class of a component; report a problem if there is none."""
+        """Return the class of a component; note that it is PaddleGAN's or a problem, if none."""
         try:
             return registry.get(component.name)
+        except NotHereYetError:
+            self.lacking.setdefault(component.name, component)
+            return None
         except UnknownNameError:
             origin = self.config.origin(f"{component.where}.name")
             hint = suggest_or_list(component.name, registry)
             text = f"no {registry.label} is named {component.name!r}{hint}"
             self.problems.append(Problem(origin, component.where, text))
             return None
+
+    def gaps(self) -> list[Problem]:
+        """Return one problem for all that PaddleGAN has and ppzoo does not, none if there is none.
+
+        The model comes first, which the others come with.
+        """
+        if not self.lacking:
+            return []
+        names = tuple(self.lacking)
+        where = f"{self.lacking[names[0]].where}.name"
+        return [Problem(self.config.origin(where), where, lacking(names), names)]
+
+    def unknown_family(self, value: Any) -> None:
+        """Check the components in the arguments of a model that ppzoo does not have."""
+        if isinstance(value, Component):
+            known = [registry for registry in NESTED if value.name in registry]
+            theirs = [registry for registry in NESTED if has_name(registry.label, value.name)]
+            for registry in known[:1] or theirs[:1]:
+                self.component(value, registry)
+            if not known:
+                self.unknown_family(value.kwargs)
+            if not known and not theirs:
+                self.problem(f"{value.where}.name", f"nothing is named {value.name!r}")
+        elif isinstance(value, (list, Mapping)):
+            for item in value.values() if isinstance(value, Mapping) else value:
+                self.unknown_family(item)
 
     def component(
         self,

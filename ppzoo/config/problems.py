@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from ppzoo.errors import ConfigError
+from ppzoo.errors import ConfigError, NotHereYetError
 from ppzoo.registry import suggest
 
 
@@ -39,11 +39,13 @@ class Problem:
         origin: where it was written.
         where: its dotted path, such as `model.generator`, empty for the file as a whole.
         text: what is wrong and what to do about it.
+        lacking: the names of PaddleGAN's that ppzoo does not have, if that is what is wrong.
     """
 
     origin: Origin
     where: str
     text: str
+    lacking: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         place = f"{self.origin} {self.where}" if self.where else str(self.origin)
@@ -54,10 +56,14 @@ def raise_problems(problems: Iterable[Problem]) -> None:
     """Raise one error that lists all problems in the order of files and lines, if there are any.
 
     Raises:
+        NotHereYetError: nothing is wrong but that ppzoo does not have what PaddleGAN has.
         ConfigError: one line for each problem.
     """
     ordered = sorted(problems, key=lambda problem: (problem.origin.file, problem.origin.line))
     lines = dict.fromkeys(str(problem) for problem in ordered)
+    if ordered and all(problem.lacking for problem in ordered):
+        names = dict.fromkeys(name for problem in ordered for name in problem.lacking)
+        raise NotHereYetError("\n".join(lines), tuple(names))
     if lines:
         raise ConfigError("\n".join(lines))
 

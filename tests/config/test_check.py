@@ -9,7 +9,7 @@ import pytest
 
 from ppzoo import registry
 from ppzoo.config import check, check_config, load_config
-from ppzoo.errors import ConfigError
+from ppzoo.errors import ConfigError, NotHereYetError
 from ppzoo.registry import Registry
 
 from .conftest import Write
@@ -445,3 +445,49 @@ def test_checking_twice_changes_nothing(write: Write) -> None:
     check_config(config)
     check_config(config)
     assert config.to_yaml() == before
+
+
+class TestWhatOnlyPaddleGANHas:
+    """`SwinIRModel` and the like are names of PaddleGAN's that this file does not register."""
+
+    UNKNOWN = GOOD.replace("name: Pix2PixModel", "name: SwinIRModel")
+
+    @pytest.fixture(autouse=True)
+    def own_kinds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(check, "NESTED", (GENERATORS, CRITERIONS))
+
+    def test_one_sentence_names_all_of_it(self, write: Write) -> None:
+        text = self.UNKNOWN.replace("name: UnetGenerator", "name: SwinIR")
+        text = text.replace("name: Folder", "name: SwinIRDataset").replace("gan_loss}", "IDLoss}")
+        with pytest.raises(NotHereYetError) as error:
+            check_config(load_config(write(text)))
+        assert error.value.names == ("SwinIRModel", "SwinIR", "IDLoss", "SwinIRDataset")
+        assert str(error.value).endswith(
+            "x.yaml:3 model.name: ppzoo does not have PaddleGAN's SwinIRModel yet, nor SwinIR, "
+            "IDLoss, SwinIRDataset; `ppzoo list` shows what it has"
+        )
+
+    def test_a_network_only(self, write: Write) -> None:
+        (line,) = problems(write, GOOD.replace("name: UnetGenerator", "name: PAN"))
+        assert line.startswith("x.yaml:5 model.generator.name: ppzoo does not have PaddleGAN's PAN")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "problem"),
+        [
+            ("norm_type", "norm_typ", "UnetGenerator has no argument 'norm_typ'"),
+            ("name: gan_loss}", "name: gan_los}", "nothing is named 'gan_los'"),
+            ("size: 4", "siz: 4", "Resize has no argument 'siz'"),
+            ("crop_border", "crop", "PSNR has no argument 'crop'"),
+            ("beta1: 0.5", "beta: 0.5", "Adam has no argument 'beta'"),
+            ("start_epoch", "begin", "LinearDecay has no argument 'begin'"),
+        ],
+    )
+    def test_the_rest_is_checked(self, write: Write, old: str, new: str, problem: str) -> None:
+        lines = problems(write, self.UNKNOWN.replace(old, new))
+        assert any(problem in line for line in lines), lines
+        assert any("SwinIRModel yet;" in line for line in lines)
+
+    def test_mistakes_besides_are_mistakes(self, write: Write) -> None:
+        with pytest.raises(ConfigError) as error:
+            check_config(load_config(write(self.UNKNOWN.replace("size: 4", "siz: 4"))))
+        assert not isinstance(error.value, NotHereYetError)
