@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of PaddleGAN's quirks, docs/migrating.md: those that no other test shows."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppgan.compat import NotHereYetError
+from ppzoo import cli
+from ppzoo.apps import firstorder
+from ppzoo.apps.firstorder import FirstOrderPredictor
+from ppzoo.apps.wav2lip import Wav2LipPredictor
+from ppzoo.config import load_config
+from ppzoo.errors import ConfigError, UserError
+from ppzoo.weights import manifest, write_pdparams
+
+from ..apps.motion_pieces import SIZE, driver, pattern, saved
+from ..apps.test_wav2lip import arrays_of, network, picture
+from ..media.video.clips import make_film, make_sound, tone
+from ..runs import ROOT, SMOKE, make_trainer, trained
+
+
+def script(name):
+    """Return a script of tools/, whose name need not be one of a module."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem.replace("-", "_"), ROOT / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class TestPredictors:
+    def test_the_driving_film_is_not_held(self, tmp_path, monkeypatch):
+        film = tmp_path / "driver.mp4"
+        make_film(film, fps=25, pictures=driver(24))
+        alive, most = weakref.WeakSet(), []
+
+        class Frame(np.ndarray):
+            """An array that can be counted."""
+
+            __hash__ = object.__hash__
+
+        frames = firstorder._Clip.frames
+
+        def counted(clip):
+            for frame in frames(clip):
+                made = frame.copy().view(Frame)
+                alive.add(made)
+                yield made
+                del made, frame
+                most.append(len(alive))
+
+        monkeypatch.setattr(firstorder._Clip, "frames", counted)
+        predictor = FirstOrderPredictor(
+            tmp_path,
+            saved(tmp_path / "tiny.pdparams"),
+            relative=True,
+            find_best_frame=True,
+            image_size=SIZE,
+            batch_size=2,
+            slice_size=1000,
+            whole=True,
+            backend="dynamic",
+            progress=False,
+        )
+        predictor.run(pattern(40, 40), film)
+        assert len(most) == 48  # once for the best frame, once for the result
+        assert max(most) <= 6  # three batches
+
+    def test_defaults_of_ratio(self):
+        assert inspect.signature(FirstOrderPredictor).parameters["ratio"].default == 1.0
+        demo = script("tools/first-order-demo.py").build_parser()
+        assert demo.parse_args([]).ratio == 0.4
+
+    def test_nothing_is_written_beside_the_result(self, tmp_path, monkeypatch):
+        weights, film, sound = (tmp_path / name for name in ("w.pdparams", "f.mp4", "s.wav"))
+        write_pdparams(weights, arrays_of(network()))
+        box = (8, 24, 10, 34)
+        make_film(film, pictures=[picture(box)] * 4, fps=25)
+        make_sound(sound, tone(0.16, 440.0))
+        here = tmp_path / "here"
+        here.mkdir()
+        monkeypatch.chdir(here)
+        Wav2LipPredictor(weights, box=box, backend="dynamic", progress=False).run(
+            film, sound, "out/talks.mp4"
+        )
+        assert [path.name for path in here.rglob("*") if path.is_file()] == ["talks.mp4"]
+
+    def test_a_predictor_that_is_not_here_says_so_on_import(self):
+        with pytest.raises(
+            NotHereYetError, match=r"AnimeGANPredictor of PaddleGAN yet: \w+"
+        ) as caught:
+            from ppgan.apps import AnimeGANPredictor  # noqa: F401
+        assert isinstance(caught.value, ImportError)
+        assert isinstance(caught.value, UserError)
+
+
+class TestScripts:
+    @pytest.mark.parametrize(
+        ("words", "static"),
+        [([], False), (["--static"], True), (["--static", "True"], True)]
+        + [(["--static", word], False) for word in ("False", "false", "0")],
+    )
+    def test_static_false_is_false(self, words, static):
+        parser = script("tools/wav2lip.py").build_parser()
+        args = parser.parse_args(["--audio", "a.wav", "--face", "f.mp4", *words])
+        assert args.static is static
+
+    def test_the_flag_of_brightness_turns_it_off(self):
+        parser = script("tools/animeganv2.py").build_parser()
+        assert parser.parse_args([]).use_adjust_brightness is True
+        assert parser.parse_args(["--use_adjust_brightness"]).use_adjust_brightness is False
+
+    def test_unknown_steps_are_refused_at_once(self):
+        module = script("tools/video-enhance.py")
+        args = module.build_parser().parse_args(
+            ["--input", "none.mp4", "--process_order", "EDVR", "EDWR"]
+        )
+        with pytest.raises(UserError, match="EDWR"):
+            module.run(args)
+
+    def test_overrides_are_never_run(self, tmp_path):
+        proof = tmp_path / "proof"
+        for value in (f"__import__('os').mkdir({os.fspath(proof)!r})", "10*2"):
+            with pytest.raises(ConfigError, match="total_iters: should be a valid integer"):
+                load_config(SMOKE / "lsgan.yaml", [f"total_iters={value}"])
+        assert not proof.exists()
+
+    def test_evaluating_needs_weights(self, tmp_path, capsys):
+        output = f"output_dir={tmp_path}"
+        arguments = ["-c", str(SMOKE / "lsgan.yaml"), "--evaluate-only", "-o", output]
+        assert cli.main_tool(arguments) == 2
+        assert "evaluating needs weights: give them with --load FILE" in capsys.readouterr().err
+
+    def test_flags_that_did_nothing_do_something(self, tmp_path, capsys):
+        flags = ["--no-cuda", "--val-interval", "7", "--dry-run"]
+        assert cli.main_tool(["-c", str(SMOKE / "lsgan.yaml"), *flags]) == 0
+        printed = capsys.readouterr().out
+        assert "\ndevice: cpu\n" in printed
+        assert "\nvalidate:\n  interval: 7\n" in printed
+
+
+def test_a_resumed_run_has_its_own_folder(tmp_path):
+    first = trained("lsgan", tmp_path, "total_iters=1")
+    (checkpoint,) = first.run_dir.glob("*_checkpoint.pdparams")
+    second = make_trainer("lsgan", tmp_path, "total_iters=2")
+    second.resume(checkpoint)
+    second.fit()
+    assert second.run_dir != first.run_dir
+    assert checkpoint.exists()
+    assert [path.name for path in second.run_dir.glob("*_weight.pdparams")] == [
+        "iter_2_weight.pdparams"
+    ]
+
+
+def test_no_weights_in_the_package(tmp_path, monkeypatch):
+    monkeypatch.setenv("PPZOO_HOME", str(tmp_path))
+    places = [manifest.cached_path(name) for name in manifest.OFFICIAL]
+    assert len(places) > 60
+    assert {place.parent for place in places} == {tmp_path / "weights"}
