@@ -7,6 +7,8 @@ Two files a snapshot, in PaddleGAN's layout and with its names:
     <stem>_checkpoint.pdparams   the same, plus `epoch` (an iteration count, as in PaddleGAN), the
                                  state of each optimizer under its name, and our own `ppzoo`
 
+Checkpoints of PaddleGAN's own are read, too: see `paddlegan`.
+
 Random states are not among it: they are set anew from (seed, iteration) before every step, so the
 seed and the iteration are the whole state.
 """
@@ -14,7 +16,7 @@ seed and the iteration are the whole state.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import numpy as np
 import paddle
 
 from ppzoo import __version__
+from ppzoo.engine import paddlegan
 from ppzoo.engine.ema import EMA
 from ppzoo.errors import ConfigError, TrainingError, WeightsError
 from ppzoo.model import Model
@@ -82,11 +85,16 @@ def save(
         weights |= {f"{name}_ema": _arrays(state) for name, state in ema.shadow.items()}
     content: dict[str, Any] = dict(weights)
     content["epoch"] = int(progress["iteration"])
-    content |= {name: _arrays(optim.state_dict()) for name, optim in model.optimizers.items()}
+    names = paddlegan.parameter_names(model)
+    here = {p.name: names[key] for key, p in _parameters(model).items()}
+    content |= {
+        name: _renamed(_arrays(optim.state_dict()), here)
+        for name, optim in model.optimizers.items()
+    }
     content["ppzoo"] = {
         "format": FORMAT,
         "version": __version__,
-        "parameter_names": {key: p.name for key, p in _parameters(model).items()},
+        "parameter_names": names,
         "schedules": {name: _arrays(s.state_dict()) for name, s in model.lr_schedulers.items()},
         "scalers": {name: _arrays(scaler.state_dict()) for name, scaler in model.scalers.items()},
         "extra": model.extra_state(),
@@ -103,16 +111,18 @@ def save(
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of ours, running none of what is in it.
+    """Read a checkpoint of ours or PaddleGAN's, running none of what is in it.
 
     Raises:
-        WeightsError: no such file, a damaged or unsafe one, or one that is no checkpoint of ours.
+        WeightsError: no such file, a damaged or unsafe one, or one that is no checkpoint.
     """
     content = read(path)
+    if paddlegan.is_paddlegans(content):
+        return content
     ours = content.get("ppzoo") if isinstance(content, dict) else None
     if not isinstance(ours, dict) or "iteration" not in ours:
         raise WeightsError(
-            f"{path} holds weights but no training state of ppzoo, so a run cannot go on from it: "
+            f"{path} holds weights but no training state, so a run cannot go on from it: "
             "resume from a *_checkpoint.pdparams, or start from these weights with --load"
         )
     if ours.get("format") != FORMAT:
@@ -148,10 +158,15 @@ def restore(content: Mapping[str, Any], model: Model, ema: EMA | None, source: P
         (state, match_state(state, content[name], f"{source} ({name})"))
         for name, state in (*expected, *averages.items())
     ]
-    optimizers = {
-        name: _renamed(content[name], ours["parameter_names"], model, f"{source} ({name})")
-        for name in model.optimizers
+    parameters = _parameters(model)
+    here = {
+        old: parameters[key].name
+        for key, old in ours["parameter_names"].items()
+        if key in parameters
     }
+    optimizers = {name: _renamed(content[name], here) for name in model.optimizers}
+    for name, state in optimizers.items():
+        _check_shapes(state, parameters.values(), f"{source} ({name})")
     for name, optim in model.optimizers.items():
         optim.set_state_dict(optimizers[name])
     for name, scheduler in model.lr_schedulers.items():
@@ -162,6 +177,26 @@ def restore(content: Mapping[str, Any], model: Model, ema: EMA | None, source: P
     for state, arrays in matched:
         for key, value in state.items():
             value.set_value(arrays[key])
+
+
+def restore_paddlegans(
+    content: Mapping[str, Any], model: Model, ema: EMA | None, source: Path
+) -> tuple[int, list[str]]:
+    """Put PaddleGAN's checkpoint into a model that is set up for training.
+
+    Returns:
+        The number of finished iterations, and what the user should know.
+
+    Raises:
+        WeightsError: networks or optimizers do not fit; then nothing of the model has changed.
+    """
+    state = paddlegan.match(content, model, source)
+    paddlegan.put(state, model)
+    notes = state.notes
+    if ema is not None:
+        ema.restart()
+        notes.append("averages of weights begin with these weights: PaddleGAN keeps none")
+    return state.iteration, notes
 
 
 def load_weights(path: Path, model: Model, *, prefer_ema: bool = False) -> list[str]:
@@ -285,24 +320,34 @@ def _parameters(model: Model) -> dict[str, paddle.Tensor]:
     }
 
 
-def _renamed(
-    state: Mapping[str, Any], old_names: Mapping[str, str], model: Model, source: str
-) -> dict[str, Any]:
-    """Return an optimizer's state with the names that the parameters have in this process."""
-    owners = {old_names[key]: p for key, p in _parameters(model).items() if key in old_names}
+def _renamed(state: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return an optimizer's state with other names of parameters."""
     renamed = {}
     for key, value in state.items():
         if key == "master_weights":
-            renamed[key] = {owners[name].name: item for name, item in value.items()}
+            renamed[key] = {names.get(name, name): item for name, item in value.items()}
             continue
-        old = max((name for name in owners if key.startswith(f"{name}_")), key=len, default=None)
-        if old is None:
-            renamed[key] = value
-            continue
-        if np.shape(value) != tuple(owners[old].shape) and np.size(value) != 1:
+        old = _owner(key, names)
+        renamed[key if old is None else names[old] + key[len(old) :]] = value
+    return renamed
+
+
+def _owner(key: str, names: Container[str]) -> str | None:
+    """Return the longest of `names` with which a key such as `conv2d_0.w_0_moment1_0` begins."""
+    end = key.rfind("_")
+    while end > 0 and key[:end] not in names:
+        end = key.rfind("_", 0, end)
+    return key[:end] if end > 0 else None
+
+
+def _check_shapes(
+    state: Mapping[str, Any], parameters: Iterable[paddle.Tensor], source: str
+) -> None:
+    shapes = {p.name: tuple(p.shape) for p in parameters}
+    for key, value in state.items():
+        owner = _owner(key, shapes)
+        if owner and np.shape(value) != shapes[owner] and np.size(value) != 1:
             raise WeightsError(
                 f"{source} does not fit the optimizer: {key} is {np.shape(value)}, its parameter "
-                f"{tuple(owners[old].shape)}"
+                f"{shapes[owner]}"
             )
-        renamed[owners[old].name + key[len(old) :]] = value
-    return renamed

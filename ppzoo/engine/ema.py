@@ -51,6 +51,13 @@ class EMA:
                 else:
                     average.set_value(value)
 
+    @paddle.no_grad()
+    def restart(self) -> None:
+        """Let the averages be the current weights."""
+        for name, net in self._nets.items():
+            for key, value in net.state_dict().items():
+                self.shadow[name][key].set_value(_precise(value))
+
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Put the averages into the networks inside the context, then the weights back."""

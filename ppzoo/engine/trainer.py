@@ -175,24 +175,31 @@ class Trainer:
     def resume(self, path: str | os.PathLike[str]) -> None:
         """Go on from a checkpoint as if the run had never stopped.
 
+        A checkpoint of PaddleGAN's has less in it: what is not restored is logged.
+
         Raises:
             WeightsError: the file is missing, damaged, unsafe, or of another model.
             ConfigError: options that matter have changed; lists them.
         """
         path = Path(path)
         content = checkpoint.read_checkpoint(path)
-        ours = content["ppzoo"]
+        ours = content.get("ppzoo")
+        if ours is None:
+            self._setup_training()
+            self.iteration, notes = checkpoint.restore_paddlegans(
+                content, self.model, self._ema, path
+            )
+            for note in notes:
+                self.log(note, logging.WARNING)
+            self._refuse_to_be_over(path)
+            return
         if self.config.seed is None:
             self.seed = ours["seed"]
         checkpoint.refuse_changes(content, self._progress(), path)
         self._setup_training()
         checkpoint.restore(content, self.model, self._ema, path)
         self.iteration, self.unreported = ours["iteration"], dict(ours["unreported"])
-        if self.iteration >= self.total_iterations:
-            raise ConfigError(
-                f"{path} stands at iteration {self.iteration} of {self.total_iterations}, so there "
-                f"is nothing left to train: raise {'epochs' if self.by_epoch else 'total_iters'}"
-            )
+        self._refuse_to_be_over(path)
         samples = len(self.train_loader.dataset)
         if samples != ours["samples"]:
             self.log(
@@ -284,6 +291,13 @@ class Trainer:
         return contextlib.nullcontext() if self._ema is None else self._ema.applied()
 
     # -- inside
+
+    def _refuse_to_be_over(self, path: Path) -> None:
+        if self.iteration >= self.total_iterations:
+            raise ConfigError(
+                f"{path} stands at iteration {self.iteration} of {self.total_iterations}, so there "
+                f"is nothing left to train: raise {'epochs' if self.by_epoch else 'total_iters'}"
+            )
 
     def _train_with_callbacks(self) -> None:
         started: list[cb.Callback] = []

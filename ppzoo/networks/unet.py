@@ -69,6 +69,26 @@ class UnetGenerator(nn.Layer):
         check_multiple(x, self.size_multiple, "UnetGenerator")
         return self.model(x)
 
+    def layers_as_made(self) -> list[nn.Layer | type[nn.Layer]]:
+        """Return the layers in the order in which PaddleGAN makes them, which names parameters.
+
+        It begins inside, and makes two norms a level; one that it does not use is a class here.
+        """
+        levels: list[nn.Layer] = []
+        inside: nn.Layer | None = self.model
+        while inside is not None:
+            levels.append(inside)
+            inside = next((part for part in inside.model if isinstance(part, _Level)), None)
+        kinds = nn.BatchNorm2D | nn.InstanceNorm2D
+        norm = next((type(part) for part in levels[-1].model if isinstance(part, kinds)), None)
+        made: list[nn.Layer | type[nn.Layer]] = []
+        for level in reversed(levels):
+            parts = [part for part in level.model if not isinstance(part, _Level)]
+            norms = sum(isinstance(part, kinds) for part in parts)
+            made += [norm] * (2 - norms if norm is not None else 0)
+            made += parts
+        return made
+
 
 def _bias(norm_type: NormType) -> bool | None:
     # PaddleGAN's frozen instance norm leaves the bias in front of it, its other norms do not.

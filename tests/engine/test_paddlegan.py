@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PaddleGAN's checkpoints: resumed here, and ours resumed there."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+import pytest
+from paddle.utils import unique_name
+
+from ppzoo.engine import Trainer, paddlegan
+from ppzoo.errors import ConfigError, WeightsError
+from ppzoo.weights import read, write_pdparams
+
+from ..runs import SignalAt, assert_same, checkpoint_in, make_trainer, state_of
+from .paddlegan_twins import Pix2Pix
+
+PIX2PIX = ["model.generator.use_dropout=false", "total_iters=9"]
+
+
+def batches(count: int) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    return [
+        {
+            key: paddle.to_tensor(rng.uniform(-1, 1, [2, 3, 32, 32]).astype("float32"))
+            for key in "AB"
+        }
+        for _ in range(count)
+    ]
+
+
+def trained_on(trainer: Trainer, batches: list[dict[str, Any]]) -> list[dict[str, float]]:
+    losses = []
+    trainer.model.train()
+    for batch in batches:
+        trainer.model.iteration = trainer.iteration
+        logs = trainer.model.train_step(batch)
+        trainer.model.step_lr_schedulers()
+        trainer.iteration += 1
+        losses.append({name: float(value) for name, value in logs.items()})
+    return losses
+
+
+def assert_close(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        assert a == pytest.approx(b, rel=2e-5, abs=1e-6)
+
+
+def distance(trainer: Trainer, twin: Pix2Pix) -> float:
+    """Return the largest difference of a weight."""
+    return max(
+        float(np.abs(value.numpy() - net.state_dict()[key].numpy()).max())
+        for name, net in twin.nets.items()
+        for key, value in trainer.model.nets[name].state_dict().items()
+        if not key.endswith(("_mean", "_variance"))
+    )
+
+
+def test_run_of_paddlegan_goes_on(tmp_path: Path) -> None:
+    paddle.seed(1)
+    twin = Pix2Pix()
+    data = batches(5)
+    for batch in data[:2]:
+        twin.train(batch)
+    twin.save(tmp_path / "iter_2_checkpoint.pdparams")
+    then = [twin.train(batch) for batch in data[2:]]
+
+    trainer = make_trainer("pix2pix", tmp_path, *PIX2PIX)
+    trainer.resume(tmp_path / "iter_2_checkpoint.pdparams")
+    assert trainer.iteration == 2
+    assert_close(trained_on(trainer, data[2:]), then)
+    assert trainer.learning_rate == pytest.approx(twin.schedule.get_lr())
+    assert distance(trainer, twin) < 2e-6
+
+    # The moments matter: without them the same steps lead elsewhere.
+    anew = make_trainer("pix2pix", tmp_path, *PIX2PIX)
+    anew.load(tmp_path / "iter_2_checkpoint.pdparams")
+    anew._setup_training()
+    anew.iteration = 2
+    anew.model.lr_schedulers["lr"].step(2)
+    trained_on(anew, data[2:])
+    assert distance(anew, twin) > 1e-4
+
+
+def test_run_goes_on_in_paddlegan(tmp_path: Path) -> None:
+    data = batches(4)
+    trainer = make_trainer("pix2pix", tmp_path, *PIX2PIX)
+    trainer._setup_training()
+    trained_on(trainer, data[:2])
+    path = trainer.save("iter_2")
+    ours = trained_on(trainer, data[2:])
+
+    # As in a program of its own, where names begin with 0.
+    with unique_name.guard():
+        twin = Pix2Pix()
+        content = paddle.load(str(path), return_numpy=True)
+        twin.resume(content)
+        theirs = [twin.train(batch) for batch in data[2:]]
+    assert content["epoch"] == 2
+    assert_close(ours, theirs)
+    assert twin.schedule.last_epoch == 4
+    assert distance(trainer, twin) < 2e-6
+
+
+def as_paddlegans(content: dict[str, Any], **others: Any) -> dict[str, Any]:
+    """Return a checkpoint of ours as PaddleGAN would have written it, with names of its own."""
+    names = {
+        key: f"layer_{1000 + i}.w_0" for i, key in enumerate(content["ppzoo"]["parameter_names"])
+    }
+    renamed = {content["ppzoo"]["parameter_names"][key]: name for key, name in names.items()}
+    found: dict[str, Any] = {}
+    for entry, state in content.items():
+        if entry == "ppzoo":
+            continue
+        found[entry] = state
+        if isinstance(state, dict) and "LR_Scheduler" in state:
+            found[entry] = {}
+            for key, value in state.items():
+                old = max((n for n in renamed if key.startswith(f"{n}_")), key=len, default="")
+                found[entry][renamed.get(old, "") + key[len(old) :]] = value
+    return found | others
+
+
+FAMILIES = {
+    "wgan": [],
+    "cyclegan": [],
+    "ugatit": [],
+    "esrgan": [],
+    "edvr": ["model.tsa_iter=0"],
+    "firstorder": [],
+    "wav2lip": ["model.pretrained_syncnet=null"],
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_moments_find_their_parameters(tmp_path: Path, family: str) -> None:
+    options = [*FAMILIES[family], "total_iters=2"]
+    run = make_trainer(family, tmp_path, *options, callbacks=[SignalAt(1)])
+    run.fit()
+    path = checkpoint_in(tmp_path)
+    write_pdparams(tmp_path / "theirs", as_paddlegans(read(path)))
+    states = []
+    for file in (path, tmp_path / "theirs"):
+        trainer = make_trainer(family, tmp_path, *options, f"seed={run.seed}")
+        trainer.resume(file)
+        assert trainer.iteration == 1
+        states.append(state_of(trainer))
+    assert sum("moment1" in key for key in states[0]) > 5
+    assert_same(*states)
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("run")
+    make_trainer("wgan", folder, "total_iters=3", callbacks=[SignalAt(2)]).fit()
+    return as_paddlegans(read(checkpoint_in(folder)))
+
+
+def resumed(content: dict[str, Any], folder: Path, *options: str) -> Trainer:
+    write_pdparams(folder / "x_checkpoint.pdparams", content)
+    trainer = make_trainer("wgan", folder, "total_iters=9", *options)
+    trainer.resume(folder / "x_checkpoint.pdparams")
+    return trainer
+
+
+def test_what_is_not_restored_is_told(tmp_path: Path, theirs: dict[str, Any], caplog: Any) -> None:
+    resumed(theirs, tmp_path)
+    (note,) = caplog.messages
+    assert "is PaddleGAN's: it holds networks, optimizers and schedules, but neither seed" in note
+
+
+def test_epoch_in_place_of_an_iteration(
+    tmp_path: Path, theirs: dict[str, Any], caplog: Any
+) -> None:
+    trainer = resumed(theirs | {"epoch": 1}, tmp_path)
+    assert trainer.iteration == 2
+    assert "'epoch' is 1 and its schedule stands at 2, as PaddleGAN writes" in caplog.text
+
+
+def test_nothing_left_to_train(tmp_path: Path, theirs: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"iteration 9 of 9.*raise total_iters"):
+        resumed(theirs | {"epoch": 9}, tmp_path)
+
+
+def test_another_learning_rate_is_told(tmp_path: Path, theirs: dict[str, Any], caplog: Any) -> None:
+    trainer = resumed(theirs, tmp_path, "lr_scheduler.learning_rate=0.1")
+    assert trainer.learning_rate > 0.05
+    assert "optimizer_G: the learning rate was 0.000177778 in the file" in caplog.text
+
+
+def test_schedule_that_the_file_lacks(tmp_path: Path, theirs: dict[str, Any]) -> None:
+    bare = {k: v for k, v in theirs["optimizer_G"].items() if k != "LR_Scheduler"}
+    trainer = resumed(theirs | {"optimizer_G": bare}, tmp_path)
+    assert trainer.model.lr_schedulers["lr"].last_epoch == 2
+
+
+def test_optimizer_that_never_stepped(tmp_path: Path, theirs: dict[str, Any]) -> None:
+    state = {"LR_Scheduler": theirs["optimizer_G"]["LR_Scheduler"]}
+    trainer = resumed(theirs | {"optimizer_G": state}, tmp_path)
+    trainer.fit()
+    assert trainer.iteration == 9
+
+
+def test_averages_begin_with_the_weights(
+    tmp_path: Path, theirs: dict[str, Any], caplog: Any
+) -> None:
+    trainer = resumed(theirs, tmp_path, "ema={decay: 0.5, nets: [netG]}")
+    for key, value in trainer._ema.shadow["netG"].items():
+        np.testing.assert_array_equal(value.numpy(), theirs["netG"][key])
+    assert "averages of weights begin with these weights" in caplog.text
+
+
+def changed(theirs: dict[str, Any], change: str) -> dict[str, Any]:
+    """Return a checkpoint with something wrong in the state of its discriminator's optimizer."""
+    state = theirs["optimizer_D"]
+    first = next(iter(state))
+    if change == "shape":
+        state = state | {key: np.zeros(3, "f4") for key in state if "_moment" in key}
+    elif change == "kind":
+        state = {key.replace("_moment1_", "_velocity_"): v for key, v in state.items()}
+    elif change == "key":
+        state = state | {"what": np.zeros(3, "f4")}
+    elif change == "one lacks a moment":
+        state = {key: value for key, value in state.items() if key != first}
+    elif change == "power":
+        state = state | {k: np.zeros(2, "f4") for k in state if k.endswith("_beta1_pow_acc_0")}
+    return theirs | {"optimizer_D": state}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("shape", r"\(optimizer_D\) does not fit the optimizer: its \d+ entries have other shapes"),
+        ("kind", r"does not fit the optimizer: it holds .*velocity.*, Adam keeps beta1_pow_acc"),
+        ("key", r"\(optimizer_D\) holds 'what', which is no optimizer's state"),
+        ("one lacks a moment", r"its parameters have states of different kinds"),
+        ("power", r"a power of beta has 2 numbers"),
+    ],
+)
+def test_state_that_does_not_fit_changes_nothing(
+    tmp_path: Path, theirs: dict[str, Any], change: str, message: str
+) -> None:
+    write_pdparams(tmp_path / "x", changed(theirs, change))
+    trainer = make_trainer("wgan", tmp_path, "total_iters=9")
+    trainer._setup_training()
+    before = state_of(trainer)
+    with pytest.raises(WeightsError, match=message):
+        trainer.resume(tmp_path / "x")
+    assert_same(before, state_of(trainer))
+
+
+@pytest.mark.parametrize("entry", ["netD", "optimizer_D"])
+def test_entry_that_is_missing(tmp_path: Path, theirs: dict[str, Any], entry: str) -> None:
+    content = {key: value for key, value in theirs.items() if key != entry}
+    with pytest.raises(WeightsError, match=rf"has no entry '{entry}'.*--load"):
+        resumed(content, tmp_path)
+
+
+def without(state: dict[str, Any], parameters: set[str]) -> dict[str, Any]:
+    return {k: v for k, v in state.items() if not any(k.startswith(f"{p}_") for p in parameters)}
+
+
+def test_parameters_without_a_state(tmp_path: Path, theirs: dict[str, Any]) -> None:
+    """Those of the last layer are the only ones of their shape: the others are told by order."""
+    names = [k.removesuffix("_moment1_0") for k in theirs["optimizer_D"] if "_moment1_" in k]
+    last = names[-2:]
+    trainer = resumed(theirs | {"optimizer_D": without(theirs["optimizer_D"], set(last))}, tmp_path)
+    state = trainer.model.optimizers["optimizer_D"].state_dict()
+    *_, weight, bias = (p for p in trainer.model.nets.netD.parameters() if not p.stop_gradient)
+    for parameter in (weight, bias):
+        assert not np.any(state[f"{parameter.name}_moment1_0"])
+    first = trainer.model.nets.netD.parameters()[0]
+    np.testing.assert_array_equal(
+        state[f"{first.name}_moment1_0"], theirs["optimizer_D"][f"{names[0]}_moment1_0"]
+    )
+    trainer.fit()
+    assert trainer.iteration == 9
+
+
+def test_state_of_some_of_many_alike_begins_anew(tmp_path: Path, caplog: Any) -> None:
+    make_trainer("rcan", tmp_path, "total_iters=2", callbacks=[SignalAt(1)]).fit()
+    content = as_paddlegans(read(checkpoint_in(tmp_path)))
+    names = [k.removesuffix("_moment1_0") for k in content["optim"] if "_moment1_" in k]
+    content["optim"] = without(content["optim"], set(names[10:14]))
+    write_pdparams(tmp_path / "x", content)
+    trainer = make_trainer("rcan", tmp_path, "total_iters=2")
+    trainer.resume(tmp_path / "x")
+    assert "optim BEGINS ANEW" in caplog.text
+    assert list(trainer.model.optimizers["optim"].state_dict()) == ["LR_Scheduler"]
+    assert trainer.iteration == 1
+    assert trainer.model.lr_schedulers["lr"].last_epoch == 1
+
+
+def test_frozen_scales_of_paddlegans_discriminators(tmp_path: Path) -> None:
+    """It trains them at a rate of 0, so that they have a state."""
+    make_trainer("cyclegan", tmp_path, "total_iters=2", callbacks=[SignalAt(1)]).fit()
+    ours = read(checkpoint_in(tmp_path))
+    trainer = make_trainer("cyclegan", tmp_path, "total_iters=2")
+    trainer._setup_training()
+    state: dict[str, Any] = {"LR_Scheduler": ours["optimD"]["LR_Scheduler"]}
+    names = ours["ppzoo"]["parameter_names"]
+    wanted = {}
+    for kind in ("moment1", "moment2", "beta1_pow_acc", "beta2_pow_acc"):
+        for net in ("netD_A", "netD_B"):
+            for key, parameter in trainer.model.nets[net].named_parameters():
+                stored = ours["optimD"].get(f"{names[f'{net}.{key}']}_{kind}_0")
+                if stored is None:
+                    size = [1] if "pow" in kind else parameter.shape
+                    stored = np.full(size, 0.5, "f4")
+                else:
+                    wanted[f"{parameter.name}_{kind}_0"] = stored
+                state[f"{names[f'{net}.{key}']}_{kind}_0"] = stored
+    assert len(state) > len(wanted) + 1
+    write_pdparams(tmp_path / "x", as_paddlegans(ours | {"optimD": state}))
+    trainer.resume(tmp_path / "x")
+    found = trainer.model.optimizers["optimD"].state_dict()
+    assert {*found} == {*wanted, "LR_Scheduler"}
+    assert all(np.array_equal(found[key], value) for key, value in wanted.items())
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_names_in_a_u_net(norm: str) -> None:
+    from ppzoo.model import Model
+    from ppzoo.networks.unet import UnetGenerator
+
+    model = Model()
+    model.nets["netG"] = UnetGenerator(3, 3, 5, 2, norm)
+    names = paddlegan.parameter_names(model)
+    inner = "model.model.1" + 3 * ".model.3"
+    assert names["netG.model.model.0.weight"] == "conv2d_4.w_0"
+    assert names["netG.model.model.3.weight"] == "conv2d_transpose_4.w_0"
+    assert names[f"netG.{inner}.model.1.weight"] == "conv2d_0.w_0"
+    if norm == "batch":
+        assert names["netG.model.model.1.model.2.weight"] == "batch_norm_6.w_0"
+        assert names[f"netG.{inner}.model.4.weight"] == "batch_norm_1.w_0"
+
+
+def test_names_do_not_depend_on_what_was_made_before() -> None:
+    from ppzoo.model import Model
+    from ppzoo.networks.patch_discriminator import NLayerDiscriminator
+
+    found = []
+    for _ in range(2):
+        model = Model()
+        model.nets["netD"] = NLayerDiscriminator(3, 2, norm_type="spectral")
+        model.nets["copy"] = copy.deepcopy(model.nets["netD"])
+        found.append(paddlegan.parameter_names(model))
+    assert found[0] == found[1]
+    assert len(set(found[0].values())) == len(found[0])
