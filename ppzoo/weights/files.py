@@ -8,6 +8,7 @@ format. What a file is, its content decides, never its name.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -139,6 +140,8 @@ def _reading(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     except WeightsError:
         raise
     except OSError as error:
+        if error.errno == errno.EINVAL:  # a place outside of the file, where it points to
+            raise WeightsError(f"{path} is damaged: download or copy it again") from error
         raise WeightsError(f"cannot read {path}: {error.strerror or error}") from error
     except MemoryError as error:
         raise WeightsError(f"{path} does not fit into memory: close other programs") from error
@@ -206,11 +209,16 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:
     try:
         entries = deserialize(data)
     except SafetensorError as error:
+        reason = pickles.shown(str(error), 200)
         raise WeightsError(
-            f"{path} is a damaged safetensors file ({error}): download or copy it again"
+            f"{path} is a damaged safetensors file ({reason}): download or copy it again"
         ) from error
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    del data  # the entries are copies, and each goes as soon as its array is made
     flat = {}
-    for name, entry in entries:
+    entries.reverse()
+    while entries:
+        name, entry = entries.pop()
         if entry["dtype"] not in _DTYPES:
             raise WeightsError(
                 f"{path} is refused, because {pickles.shown(name)} is of type {entry['dtype']}, "
@@ -222,7 +230,6 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:
             continue
         array = np.frombuffer(entry["data"], dtype.newbyteorder("<")).reshape(entry["shape"])
         flat[name] = array.astype(dtype, copy=True)
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     metadata = header.get("__metadata__") or {}
     if metadata.get(LAYOUT) != NESTED:
         return flat

@@ -11,7 +11,7 @@ import numpy as np
 
 from ppzoo.errors import WeightsError
 from ppzoo.weights import files
-from ppzoo.weights.pickles import NAME_TABLE
+from ppzoo.weights.pickles import NAME_TABLE, shown
 from ppzoo.weights.torch_names import TorchArrays, fitted
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _likely_cause(state: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
         return "the names are PyTorch's: convert the weights first"
     for prefix in sorted({str(name).partition(".")[0] + "." for name in arrays}):
         if all(prefix + name in arrays for name in state):
-            return f"in the file, the names begin with {prefix!r}"
+            return f"in the file, the names begin with '{shown(prefix)}'"
     if not common:
         return "these are the weights of another network"
     return "the network was built with other options, such as its depth or kind of norm"
@@ -224,5 +224,5 @@ def _count(items: Sequence[str], noun: str) -> str:
 
 
 def _listed(items: Sequence[Any]) -> str:
-    shown = ", ".join(str(item)[:200] for item in items[:_SHOWN])
-    return f"{shown} and {len(items) - _SHOWN} more" if len(items) > _SHOWN else shown
+    first = ", ".join(shown(str(item), 200) for item in items[:_SHOWN])
+    return f"{first} and {len(items) - _SHOWN} more" if len(items) > _SHOWN else first

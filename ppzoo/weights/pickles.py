@@ -32,7 +32,13 @@ SPLIT_TABLE = "UnpackBigParamInfor@@"
 
 MAX_DEPTH = 64
 _MAX_NAME = 256  # bytes of a module or attribute name
-_MAX_LONG = 4096  # bytes of a whole number
+_MAX_LONG = 1024  # bytes of a whole number; Python refuses to print those of 1800 and more
+# The largest checkpoints of PaddleGAN's models take less than a tenth of this. What a file can make
+# with one byte takes up to 216, so it is a limit of memory as well as of time.
+_MAX_STEPS = 5_000_000
+# The hash of a text cannot be foreseen, that of a number can: keys that all have the same one would
+# take time that grows with the square of their number.
+_MAX_ODD_KEYS = 1000
 ARRAY_TYPES = re.compile(r"b1|[iu][1248]|f[248]|c(8|16)|[SU][1-9]\d{0,5}")
 _NUMBERS_AND_TEXT = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
@@ -66,7 +72,7 @@ def load(file: BinaryIO, size: int) -> Any:
     """
     top = Machine(file, size).run()
     named = isinstance(top, dict) and NAME_TABLE in top
-    content = Plain(unwrap_tensors=not named, limit=size + 100_000)(top, 0)
+    content = Plain(size, unwrap_tensors=not named)(top, 0)
     if isinstance(content, dict):
         _join_split(content)
         content.pop(NAME_TABLE, None)
@@ -132,6 +138,7 @@ class Machine:
         # An honest pickle holds every byte of an array, and every item of a container, once: what
         # is made from them is never larger than the file.
         self._room = {"arrays": size if room is None else room, "text": size, "items": size}
+        self._odd_keys = 0
 
     def run(self) -> Any:
         """Return what the pickle builds, and leave the file behind it.
@@ -146,7 +153,7 @@ class Machine:
             raise DamagedError(f"the bytes before {self.position} make no sense") from error
 
     def _run(self) -> Any:
-        while True:
+        for _ in range(_MAX_STEPS):
             code = self.read(1)
             if code == pickle.STOP:
                 if len(self._stack) != 1 or self._outer:
@@ -161,6 +168,7 @@ class Machine:
                 raise RefusedError(_REFUSED[code])
             else:
                 raise DamagedError(f"the byte {code.hex()} is no instruction")
+        raise RefusedError(f"more than {_MAX_STEPS} instructions")
 
     # Input
 
@@ -258,12 +266,20 @@ class Machine:
             raise DamagedError("a key has no value")
         target = self._target(dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[_hashable(key)] = value
+            target[self.key(key)] = value
 
     def add_items(self) -> None:
         """Add items to the set that is being filled."""
         items = self.pop_mark()
-        self._target(set).update(_hashable(item) for item in items)
+        self._target(set).update(map(self.key, items))
+
+    def key(self, value: Any) -> Any:
+        """Return a value that can be looked up at no cost."""
+        if not _is_cheap_key(_hashable(value)):
+            self._odd_keys += 1
+            if self._odd_keys > _MAX_ODD_KEYS:
+                raise RefusedError(f"more than {_MAX_ODD_KEYS} keys that are not text")
+        return value
 
     def _target(self, kind: type) -> Any:
         if type(self._stack[-1]) is not kind:
@@ -324,7 +340,7 @@ class Machine:
             raise RefusedError(f"an array of shape {shown(shape)} from {len(raw)} bytes")
         self.spend("arrays", len(raw))
         if not raw:
-            return _empty(shape, dtype.native)
+            return empty_array(shape, dtype.native)
         flat = np.frombuffer(raw, dtype.stored)
         if dtype.native.kind == "b":
             flat = flat.view(np.uint8) != 0
@@ -382,7 +398,7 @@ _VALUES: Mapping[bytes, Callable[[Machine], Any]] = {
     pickle.TUPLE1: lambda m: tuple(m.pop(1)),
     pickle.TUPLE2: lambda m: tuple(m.pop(2)),
     pickle.TUPLE3: lambda m: tuple(m.pop(3)),
-    pickle.FROZENSET: lambda m: frozenset(_hashable(item) for item in m.pop_mark()),
+    pickle.FROZENSET: lambda m: frozenset(map(m.key, m.pop_mark())),
     pickle.BINGET: lambda m: m.recall(m.number(1)),
     pickle.LONG_BINGET: lambda m: m.recall(m.number(4)),
     pickle.GLOBAL: lambda m: m.name(m.line(), m.line()),
@@ -486,7 +502,7 @@ def _bytes(m: Machine, data: Any = b"", encoding: Any = "latin1") -> bytes:
 def _pairs(m: Machine, pairs: Any = ()) -> dict[Any, Any]:
     if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in m.copy(pairs)):
         raise RefusedError("a dictionary that is not made from pairs")
-    return {_hashable(key): value for key, value in pairs}
+    return {m.key(key): value for key, value in pairs}
 
 
 CALLS: Mapping[str, Callable[..., Any]] = {
@@ -500,8 +516,8 @@ CALLS: Mapping[str, Callable[..., Any]] = {
     "_codecs.encode": lambda m, text, encoding: m.encode(text, encoding),
     "builtins.tuple": lambda m, items: tuple(m.copy(items)),
     "builtins.list": lambda m, items: list(m.copy(items)),
-    "builtins.set": lambda m, items: {_hashable(item) for item in m.copy(items)},
-    "builtins.frozenset": lambda m, items: frozenset(_hashable(item) for item in m.copy(items)),
+    "builtins.set": lambda m, items: set(map(m.key, m.copy(items))),
+    "builtins.frozenset": lambda m, items: frozenset(map(m.key, m.copy(items))),
     "builtins.bytes": _bytes,
     "builtins.bytearray": _bytes,
     "builtins.complex": _complex,
@@ -514,11 +530,15 @@ class Plain:
 
     A container that the file repeats by reference is copied, up to a limit of values in all, so
     that a small file cannot stand for an endless structure.
+
+    Args:
+        size: of the pickle in bytes.
+        unwrap_tensors: whether pairs of a name and an array stand for the array.
     """
 
-    def __init__(self, unwrap_tensors: bool, limit: int) -> None:
+    def __init__(self, size: int, unwrap_tensors: bool) -> None:
         self._unwrap_tensors = unwrap_tensors
-        self._left = limit
+        self._left = min(size, _MAX_STEPS) + 100_000
 
     def __call__(self, value: Any, depth: int) -> Any:
         """Return a value as plain containers."""
@@ -559,7 +579,7 @@ def _join_split(content: dict[Any, Any]) -> None:
             }:
                 raise ValueError
             content[_hashable(key)] = np.concatenate(parts).reshape(entry["OriginShape"])
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise DamagedError("the parts of a split array do not fit together") from None
 
 
@@ -571,19 +591,29 @@ def _hashable(value: Any) -> Any:
     return value
 
 
+def _is_cheap_key(value: Any) -> bool:
+    """Tell whether few keys of this kind can have one hash."""
+    return isinstance(value, (str, bytes)) or (isinstance(value, int) and abs(value) < 2**63)
+
+
 def is_length(value: Any) -> bool:
     """Tell whether a value can be the size of something."""
     return type(value) is int and 0 <= value < 2**48
 
 
-def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def empty_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return an array of no numbers.
+
+    Raises:
+        RefusedError: NumPy cannot make one of this shape.
+    """
     try:
         return np.empty(shape, dtype)
     except ValueError:
         raise RefusedError(f"an array of shape {shown(shape)}, too large for NumPy") from None
 
 
-def shown(value: Any) -> str:
-    """Return a short printable form of something that a file says."""
-    text = ascii(value[:200])[1:-1] if isinstance(value, str) else ascii(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def shown(value: Any, most: int = 80) -> str:
+    """Return a printable form, of `most` characters, of something that a file says."""
+    text = ascii(value[:most])[1:-1] if isinstance(value, str) else ascii(value)
+    return text if len(text) <= most else text[: most - 3] + "..."

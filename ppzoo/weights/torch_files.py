@@ -26,7 +26,9 @@ from ppzoo.weights.pickles import (
     Plain,
     RefusedError,
     TruncatedError,
+    empty_array,
     is_length,
+    shown,
 )
 
 # What PyTorch wrote until 1.5 begins with the number 0x1950a86a20f9469cfc6c as its own pickle.
@@ -71,6 +73,9 @@ class _TorchMachine(Machine):
 
     def __init__(self, file: BinaryIO, size: int, room: int) -> None:
         super().__init__(file, size, room)
+        # An honest archive has each kind of memory once; a hostile one, whose parts overlap, could
+        # have thousands as large as itself.
+        self._room["memory"] = room // _SHARED
         self.views: list[_View] = []
         self.storages: dict[str, _Storage] = {}
 
@@ -79,7 +84,9 @@ class _TorchMachine(Machine):
         if not isinstance(reference, tuple) or len(reference) not in (5, 6):
             raise RefusedError("a reference to something other than memory")
         mark, kind, key, _, length, *view = reference
-        if mark != "storage" or not isinstance(kind, Name) or not isinstance(key, str):
+        if not isinstance(mark, str) or not isinstance(kind, Name) or not isinstance(key, str):
+            raise RefusedError("a reference to something other than memory")
+        if mark != "storage":
             raise RefusedError("a reference to something other than memory")
         code = _STORAGES.get(kind.full.removeprefix("torch.").removesuffix("Storage"))
         if code is None or not is_length(length):
@@ -172,6 +179,7 @@ def load_zip(path: Path, size: int) -> Any:
             top = machine.run()
 
         def memory(storage: _Storage) -> bytes:
+            machine.spend("memory", storage.length * storage.dtype.itemsize)
             return _member(archive, f"{folder}data/{storage.key}", size)
 
         _fill(machine.views, memory)
@@ -237,12 +245,12 @@ def _member(archive: zipfile.ZipFile, name: str, size: int, optional: bool = Fal
     except KeyError:
         if optional:
             return b""
-        raise DamagedError(f"{name} is missing in it") from None
+        raise DamagedError(f"{shown(name)} is missing in it") from None
     _check_stored(info, size)
     try:
         return archive.read(info)
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
-        raise DamagedError(f"{name} in it is damaged") from error
+        raise DamagedError(f"{shown(name)} in it is damaged") from error
 
 
 def _check_stored(info: zipfile.ZipInfo, size: int) -> None:
@@ -266,7 +274,7 @@ def _fill(views: list[_View], memory: Callable[[_Storage], bytes]) -> None:
             held = storage, flat
         strides = [stride * held[1].itemsize for stride in view.strides]
         if 0 in view.shape:
-            view.array.value = np.empty(view.shape, storage.dtype)
+            view.array.value = empty_array(view.shape, storage.dtype)
             continue
         window = np.lib.stride_tricks.as_strided(
             held[1][view.offset :], view.shape, strides, writeable=False
@@ -275,4 +283,4 @@ def _fill(views: list[_View], memory: Callable[[_Storage], bytes]) -> None:
 
 
 def _plain(top: Any, size: int) -> Any:
-    return Plain(unwrap_tensors=False, limit=size + 100_000)(top, 0)
+    return Plain(size, unwrap_tensors=False)(top, 0)

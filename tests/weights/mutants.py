@@ -1,0 +1,556 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of weights that are right but for a few things, for Hypothesis to draw."""
+
+import base64
+import io
+import json
+import pickle
+import pickletools
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+from hypothesis import strategies as st
+
+from .pieces import ARRAY, content, dtype, name, number, text
+
+ARRAYS = {
+    "conv.weight": np.arange(12, dtype=np.float32).reshape(2, 3, 2, 1),
+    "norm._mean": np.zeros(3, np.float64),
+    "steps": np.array(3),
+    "flags": np.array([True, False]),
+    "none of": np.zeros((0, 4), np.float16),
+    "fortran": np.asfortranarray(np.arange(6.0, dtype="f4").reshape(2, 3)),
+}
+# What `paddle.save` wrote in protocols 2 and 4, with Paddle 3.3, for {"w": Tensor([[1.5, -2]])}.
+SAVED = [
+    base64.b85decode(data)
+    for data in (
+        "fC7DS04P`l0001PWpqbz0b^rtY;0v?bZKvHa|%y#WMy(?WJGCWbP90-DN=C*SOEY40C#Z&V_#olb!lvLX>MO%3U"
+        "qaFY-I{@1y~XQ003uYZe?;|bY)~;bY*UHZ*pHSaRy^<b!~8YE?;ABa%C=Ub!>ELVRCX|c?w^0Wn*t{b98cbV{{5}"
+        "2V-t^ZE$%CZe(F{a$$K2aR^HQg>eaEUt@1%Wn*&+Wo~0{WMv9*3RnRE003ff3s?pK003-ZbZKreaSVoW4N`Fqhj9"
+        ";5aS$j=0ZRc(0)}xBV{UbAaCr)3ba`-P3ULxx0ssI2W;AgViHL`B6jE^&C`$ua0RR91JaHCIPEJby|Ns9=|NsC0O"
+        "8|6n7h;KM3RnsN00000!+<{k006^)aTsU}hH)8EaT;`S8)AlW9EEWmQgI%0SOow80A+A*V`y<7O9NO10001QaCB*"
+        "HaUgwhAt+b^0001Na&aPKZgp*Nc`jdLZ*pZWZFOvPX<>45VR;I3V_|Gzatd)HXccG*SOow80002OfIe{~XbgsNB~"
+        "o!FhH)oSaVS^?0001HY++|}aVcmAXb4LHg>foq4u^3oQgJLOO94v)g>fxt5?BHN003e!aW097hjA}baWE)L16Tn7"
+        "004Y(F-}fSO8@`=|4RS=|Nlz>ba66biD(K~0ssI20RV9`XbgsNG*WRjba6Ifb#*Q",
+        "fCQCv0RR910001elqie@Ze?^wl#B~wZ)|L3V{~b6ZgZ533r})nWpZU?L}_Dml#`SxQk0AVca)3>Vs&Y3bZKsLl#B&*"
+        "b#QEDl#`T<5@%&@WpZJ3Wn^D;Wo~nCa$hi%j1_KmZE$%mV{dY0E^T#ebZKF7a$$Ltj0|6LWn*t{b98cbV|0|0l#B&#"
+        "b!~8Yl#B;%WMOi0VR@93luH1GltTexl!ug3lqgF9O94v)hLmUyj0I$Ld2nTvla!1CW;B$Eh=-I?lqgFBi~&59PEJlr"
+        "|NsC0O8@`=|4RULlwyfP2mk=UKL7v#z?5{9VuqB3lv0#)j0I(IZ)0ebO9PArZ*X*JZIpeKD2xJZa+GKbj0SUKVQgV?"
+        "l#`Tb8bbsC0DwM}hLlp2j0I+FVP|ucXbor(O8|wGXcC8%Qj{o50ZRgflxP=>0%9?giHL`kQj{o51B?NDluk}gO8@`="
+        "|4RS=|Nlz>bd+L=LjnN+lysD0b#*Q",
+    )
+]
+SPLIT = {
+    "a@@.0": np.arange(4, dtype=np.float32),
+    "a@@.1": np.arange(2, dtype=np.float32),
+    "UnpackBigParamInfor@@": {"a": {"OriginShape": (2, 3), "slices": ["a@@.0", "a@@.1"]}},
+    "StructuredToParameterName@@": {"a": "linear_0.w_0"},
+}
+CHECKPOINT = {
+    "netG": ARRAYS,
+    "epoch": 7,
+    "optim": {"conv_moment1_0": np.ones(3, np.float32), "LR_Scheduler": {"last_lr": 0.1}},
+    "plain": [(1, 2.5), {3, "a"}, None, b"bytes", True, 1j, "é", np.float32(2), -(2**70)],
+}
+PICKLES = [
+    *SAVED,
+    *(
+        pickle.dumps(value, protocol)
+        for value in (ARRAYS, SPLIT, CHECKPOINT)
+        for protocol in (2, 3, 4, 5)
+    ),
+    pickle.dumps(ARRAYS, 0),
+]
+COMMAND = name("os", "system") + text("echo > executed") + b"\x85R"
+# What may stand in a pickle where something else is expected.
+PIECES = [
+    COMMAND,
+    name("builtins", "eval") + text("open('executed', 'w')") + b"\x85R",
+    name("builtins", "exec") + text("open('executed', 'w')") + b"\x85R",
+    b"cos\nsystem\n(S'echo > executed'\ntR",
+    name("numpy", "load") + text("x") + b"\x85R",
+    name("torch._utils", "_rebuild_sparse_tensor"),
+    name("torch._utils", "_rebuild_qtensor"),
+    name("torch.nn.modules.container", "Sequential") + b")\x81",
+    *(
+        name(*full.rsplit(".", 1))
+        for full in ("numpy.dtype", "numpy.ndarray", "collections.OrderedDict", "torch.Size")
+    ),
+    *(name("builtins", kind) for kind in ("tuple", "list", "set", "frozenset", "bytes", "complex")),
+    name("_codecs", "encode") + text("abc") + text("latin1") + b"\x86R",
+    name("numpy._core.multiarray", "scalar") + dtype("f4") + b"C\x04abcd\x86R",
+    dtype("f4"),
+    dtype("U1"),
+    ARRAY,
+    ARRAY + content(1, b"C\x04abcd"),
+    ARRAY + content(10**12, b"C\x04abcd"),
+    ARRAY + content(1, b"C\x04\xff\xff\xff\xff", dtype("U1")),
+    *(number(value) for value in (0, 1, -1, 2**31, 2**47, 2**48, -(2**63))),
+    *(b"\x8a" + bytes([n]) + b"\x7f" * n for n in (9, 200)),
+    b"G\x7f\xf8\x00\x00\x00\x00\x00\x00",
+    *(b"h" + bytes([index]) for index in range(8)),
+    *(bytes([code]) for code in b"NQRbae.(tu)]}\x94\x85\x86\x87\x89\x88\x93\x8f\x90\x91s"),
+    text("storage"),
+    text("\n\x1b[31m\u202e"),
+    text("StructuredToParameterName@@"),
+    text("UnpackBigParamInfor@@"),
+    b"\x85" * 3000,
+    b"]" * 3000 + b"a" * 3000,
+    b"}\x94" + b"h\x00h\x00\x86" * 30,
+]
+pieces = st.sampled_from(PIECES)
+
+
+@st.composite
+def mostly(draw, right, wrong, one_in=12):
+    """Draw what is right, and once in a while what is wrong."""
+    return draw(wrong if draw(st.integers(1, one_in)) == one_in else right)
+
+
+@st.composite
+def damaged(draw, data, most=3):
+    """Replace, leave out or add a few bytes."""
+    mutant = bytearray(data)
+    for _ in range(draw(st.integers(0, most))):
+        start = draw(st.integers(0, len(mutant)))
+        length = draw(st.integers(0, 8))
+        mutant[start : start + length] = draw(st.binary(max_size=8) | pieces)
+    return bytes(mutant)
+
+
+def instructions(data):
+    """Return the instructions of a pickle, each as its bytes."""
+    starts = [position for _, _, position in pickletools.genops(data)]
+    return [data[start:end] for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+
+
+PROGRAMS = [instructions(data) for data in PICKLES]
+
+
+@st.composite
+def programs(draw):
+    """Shuffle, repeat, leave out and replace instructions of pickles."""
+    program = list(draw(st.sampled_from(PROGRAMS)))
+    for _ in range(draw(st.integers(1, 5))):
+        start = draw(st.integers(0, len(program) - 1))
+        end = start + draw(st.integers(0, 4))
+        other = draw(st.sampled_from(PROGRAMS))
+        at = draw(st.integers(0, len(other) - 1))
+        program[start:end] = draw(
+            st.lists(pieces, max_size=3)
+            | st.just(program[start:end] * 2)
+            | st.just(program[start:end][::-1])
+            | st.just(other[at : at + 3])
+        )
+        program = program or [b"N"]
+    return b"".join(program)
+
+
+# Values of every kind, as a hostile file would put them where others are expected.
+odd_numbers = st.sampled_from(
+    [
+        0,
+        1,
+        2,
+        5,
+        -1,
+        2**31,
+        2**32 - 1,
+        2**47,
+        2**48,
+        2**62,
+        2**63 - 1,
+        2**63,
+        2**64,
+        -(2**63),
+        10**40,
+    ]
+)
+small = st.integers(0, 6)
+numbers = mostly(small, odd_numbers)
+
+
+# Safetensors
+
+
+@st.composite
+def safetensors(draw):
+    """Draw a file of safetensors whose header, offsets or bytes may be wrong."""
+    entries, position = [], 0
+    for index in range(draw(st.integers(0, 4))):
+        kind, width = draw(
+            mostly(
+                st.sampled_from([("F32", 4), ("I64", 8), ("BOOL", 1), ("BF16", 2), ("C64", 8)]),
+                st.sampled_from([("F8_E4M3", 1), ("F4", 1), ("OBJECT", 8), ("f32", 4), (5, 4)]),
+            )
+        )
+        shape = draw(st.lists(numbers, max_size=4))
+        size = width
+        for length in shape:
+            size *= length
+        end = draw(mostly(st.just(position + size), odd_numbers))
+        begin = draw(mostly(st.just(position), odd_numbers))
+        key = draw(
+            mostly(
+                st.sampled_from([f"w{index}", f"net/w{index}", "w0", f"net/w0/{index}"]),
+                st.sampled_from(["", "__metadata__", "/", "\n\x1b[31m", "a/" * 100, "\ud800"]),
+            )
+        )
+        entry = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+        entry = draw(
+            mostly(
+                st.just(entry),
+                st.sampled_from(
+                    [{}, [], None, 1.5, {**entry, "more": 1}, {**entry, "shape": -1}]
+                    + [{k: v for k, v in entry.items() if k != gone} for gone in entry]
+                    + [
+                        {**entry, "data_offsets": other}
+                        for other in ([0], [0, 4, 8], "04", [0.5, 1])
+                    ]
+                ),
+            )
+        )
+        entries.append((key, entry))
+        position = end if 0 <= end < 4096 else position + 4
+    metadata = draw(
+        mostly(
+            st.sampled_from(
+                [
+                    None,
+                    {"format": "pt"},
+                    {"layout": "net/param", "empty": '["x"]'},
+                    {"layout": "net/param"},
+                ]
+            ),
+            st.sampled_from(
+                [[], {"layout": 5}]
+                + [
+                    {"layout": "net/param", "empty": empty}
+                    for empty in ("5", "[1]", "[", "[" * 3000)
+                ]
+            ),
+        )
+    )
+    if metadata is not None:
+        entries.insert(0, ("__metadata__", metadata))
+    # By hand, since a dictionary would not repeat a key.
+    header = "{" + ",".join(f"{json.dumps(k)}:{json.dumps(v)}" for k, v in entries) + "}"
+    header = draw(
+        mostly(
+            st.just(header.encode()),
+            st.sampled_from(
+                [
+                    b"{" + b"[" * 5000,
+                    header.encode("utf-16"),
+                    header.encode("latin-1", "replace").replace(b"w", b"\xff"),
+                    header.replace("4", "NaN").encode(),
+                    header.replace("4", "1e400").encode(),
+                    header.replace("0", "9" * 5000).encode(),
+                    header.encode() + b"   ",
+                    header.encode() + b"{}",
+                    b" " + header.encode(),
+                    b'{"a":' * 4000 + b"1" + b"}" * 4000,
+                ]
+            ),
+        )
+    )
+    header = draw(mostly(st.just(header), damaged(header)))
+    length = draw(mostly(st.just(len(header)), odd_numbers | st.integers(0, len(header) + 9)))
+    body = bytes(draw(mostly(st.just(min(position, 4096)), st.integers(0, 200))))
+    return struct.pack("<Q", length % 2**64) + header + body
+
+
+# PyTorch
+
+
+def unicode(value):
+    """Push a text, as protocol 2 does."""
+    data = value.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def whole(value):
+    """Push a whole number of any size."""
+    data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(data)]) + data
+
+
+def torch_name(module, attribute):
+    """Push the object that a module holds under a name, as protocol 2 does."""
+    return f"c{module}\n{attribute}\n".encode()
+
+
+def many(*items):
+    """Push a tuple."""
+    return b"(" + b"".join(items) + b"t"
+
+
+def storage(kind, key, length):
+    """Push memory."""
+    parts = (unicode("storage"), torch_name("torch", f"{kind}Storage"), unicode(key))
+    return many(*parts, unicode("cpu"), whole(length)) + b"Q"
+
+
+def tensor(memory, offset, shape, strides, function="_rebuild_tensor_v2"):
+    """Push a tensor."""
+    lengths = (many(*map(whole, shape)), many(*map(whole, strides)))
+    more = b"\x89" + torch_name("collections", "OrderedDict") + b")R"
+    return (
+        torch_name("torch._utils", function)
+        + many(memory, whole(offset), *lengths, *([more] if function.endswith("v2") else []))
+        + b"R"
+    )
+
+
+def state_dict(tensors):
+    """Push an ordered dictionary with its state, as `torch.save` writes one."""
+    items = b"".join(unicode(key) + value for key, value in tensors)
+    return (
+        torch_name("collections", "OrderedDict")
+        + b")R("
+        + items
+        + b"u"
+        + b"}"
+        + (unicode("_metadata") + b"}sb")
+    )
+
+
+KINDS = {"Float": 4, "Half": 2, "Long": 8, "Bool": 1, "BFloat16": 2, "ComplexDouble": 16}
+
+
+@st.composite
+def torch_tensors(draw, most=3):
+    """Draw (name, instructions) of tensors, and {key: (length, bytes)} of their memory."""
+    tensors, memory = [], {}
+    for index in range(draw(st.integers(0, most))):
+        kind = draw(st.sampled_from(list(KINDS)))
+        shape = draw(st.lists(numbers, max_size=3))
+        strides, step = [], 1
+        for length in reversed(shape):
+            strides.insert(0, draw(mostly(st.just(step), numbers)))
+            step *= max(length, 1)
+        offset = draw(mostly(st.just(0), numbers))
+        length = draw(mostly(st.just(min(step, 4096) + min(offset, 9) * (offset > 0)), numbers))
+        key = draw(mostly(st.just(str(index)), st.sampled_from(["0", "../0", "/etc/passwd", ""])))
+        written = draw(mostly(st.just(kind), st.sampled_from([*KINDS, "Quint8", "Untyped", ""])))
+        held = storage(written, key, length)
+        held = draw(mostly(st.just(held), pieces | st.just(b"(" + held + b"tQ"), one_in=25))
+        function = draw(
+            mostly(
+                st.sampled_from(["_rebuild_tensor_v2", "_rebuild_tensor"]),
+                st.sampled_from(
+                    ["_rebuild_parameter", "_rebuild_sparse_tensor", "_rebuild_qtensor", "__dict__"]
+                ),
+                one_in=25,
+            )
+        )
+        made = tensor(held, offset, shape, strides, function)
+        if draw(st.integers(1, 8)) == 8:
+            hooks = torch_name("collections", "OrderedDict") + b")R"
+            made = (
+                torch_name("torch._utils", "_rebuild_parameter") + many(made, b"\x88", hooks) + b"R"
+            )
+        tensors.append((f"layer{index}.weight", made))
+        real = min(max(length, 0), 4096) * KINDS[kind]
+        memory[key] = length, bytes(draw(mostly(st.just(real), st.integers(0, 64))))
+    return tensors, memory
+
+
+@st.composite
+def torch_programs(draw, tensors):
+    """Draw a pickle of these tensors, which may hold wrong instructions."""
+    top = state_dict(tensors)
+    if draw(st.booleans()):
+        top = b"}(" + unicode("state_dict") + top + unicode("epoch") + whole(3) + b"u"
+    data = b"\x80\x02" + top + b"."
+    if draw(st.integers(1, 4)) < 4:
+        return data
+    return draw(damaged(data, most=2))
+
+
+@st.composite
+def torch_zips(draw):
+    """Draw a zip archive as `torch.save` writes it, whose parts may be wrong."""
+    tensors, memory = draw(torch_tensors())
+    program = draw(torch_programs(tensors))
+    members = [("archive/data.pkl", program)]
+    members += [(f"archive/data/{key}", data) for key, (_, data) in memory.items()]
+    members += [("archive/byteorder", draw(mostly(st.just(b"little"), st.just(b"big"))))]
+    members += [("archive/version", b"3\n")]
+    members += draw(
+        mostly(
+            st.just([]),
+            st.sampled_from(
+                [
+                    [("archive/data.pkl", program)],
+                    [("other/data.pkl", b"\x80\x02}.")],
+                    [("../archive/data/0", b"abcd")],
+                    [("/data.pkl", program)],
+                    [("archive/data/0", bytes(16))],
+                    [("archive/code/__init__.py", b"open('executed', 'w')")],
+                ]
+            ),
+        )
+    )
+    if draw(st.integers(1, 15)) == 15:
+        del members[draw(st.integers(0, len(members) - 1))]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for member, data in members:
+            info = zipfile.ZipInfo(member)
+            info.compress_type = draw(
+                mostly(
+                    st.just(zipfile.ZIP_STORED),
+                    st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
+                    one_in=30,
+                )
+            )
+            info.external_attr = draw(mostly(st.just(0), st.just(0o120777 << 16), one_in=30))
+            force = draw(mostly(st.just(False), st.just(True)))
+            with _quiet(), archive.open(info, "w", force_zip64=force) as file:
+                file.write(data)
+    return draw(zips_with_lies(buffer.getvalue()))
+
+
+class _quiet:
+    """Hides the warning about two members of one name, which is what a test wants."""
+
+    def __enter__(self):
+        import warnings
+
+        self.caught = warnings.catch_warnings()
+        self.caught.__enter__()
+        warnings.simplefilter("ignore")
+
+    def __exit__(self, *error):
+        self.caught.__exit__(*error)
+
+
+# (offset in an entry of the central directory, format) of what a member says about itself.
+_FIELDS = {
+    "version": (6, "<H"),
+    "flags": (8, "<H"),
+    "method": (10, "<H"),
+    "crc": (16, "<I"),
+    "packed": (20, "<I"),
+    "size": (24, "<I"),
+    "name length": (28, "<H"),
+    "extra length": (30, "<H"),
+    "comment length": (32, "<H"),
+    "place": (42, "<I"),
+}
+
+
+@st.composite
+def zips_with_lies(draw, data):
+    """Change what the directory at the end of an archive says, or any bytes."""
+    mutant = bytearray(data)
+    entries = []
+    at = mutant.find(b"PK\x01\x02")
+    while at >= 0:
+        entries.append(at)
+        at = mutant.find(b"PK\x01\x02", at + 4)
+    while entries and draw(st.integers(1, 4)) == 4:
+        entry = draw(st.sampled_from(entries))
+        offset, form = _FIELDS[draw(st.sampled_from(sorted(_FIELDS)))]
+        value = draw(st.sampled_from([0, 1, 8, 9, 12, 14, 93, 0x40, 2**31, 2**32 - 1]) | small)
+        struct.pack_into(form, mutant, entry + offset, value % 2 ** (8 * struct.calcsize(form)))
+    mutant = bytes(mutant)
+    return draw(mostly(st.just(mutant), damaged(mutant), one_in=6))
+
+
+LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+@st.composite
+def torch_legacy(draw):
+    """Draw a file as PyTorch wrote it before 1.6: five pickles, and the memory."""
+    tensors, memory = draw(torch_tensors())
+    protocol = b"\x80\x02" + whole(draw(mostly(st.just(1001), odd_numbers, one_in=20))) + b"."
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}
+    order = draw(mostly(st.just(True), st.sampled_from([False, None, 1]), one_in=20))
+    head = LEGACY + protocol + pickle.dumps({**system, "little_endian": order}, 2)
+    keys = draw(
+        mostly(st.just(list(memory)), st.just([*memory, *memory]) | st.just(["9"]) | st.just(0))
+    )
+    body = b""
+    for right, data in memory.values():
+        length = draw(mostly(st.just(right), odd_numbers))
+        body += struct.pack("<Q", length % 2**64) + data
+    whole_file = head + draw(torch_programs(tensors)) + pickle.dumps(keys, 2) + body
+    return draw(mostly(st.just(whole_file), damaged(whole_file), one_in=6))
+
+
+def _zipped(members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    return buffer.getvalue()
+
+
+def _framed(header, body):
+    return struct.pack("<Q", len(header)) + header + body
+
+
+# A whole file of each kind.
+_PROGRAM = b"\x80\x02" + state_dict([("w", tensor(storage("Float", "0", 2), 0, (2,), (1,)))]) + b"."
+ONE_ZIP = _zipped({"archive/data.pkl": _PROGRAM, "archive/data/0": bytes(8)})
+ONE_LEGACY = (
+    LEGACY
+    + b"\x80\x02M\xe9\x03."
+    + pickle.dumps({"little_endian": True}, 2)
+    + _PROGRAM
+    + pickle.dumps(["0"], 2)
+    + struct.pack("<Q", 2)
+    + bytes(8)
+)
+ONE_SAFETENSORS = _framed(b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
+
+
+# Attacks that chance would not find
+
+
+def deflated_bomb(size):
+    """Return an archive of PyTorch's whose memory is packed from `size` bytes of zeros."""
+    program = state_dict([("w", tensor(storage("Float", "0", 1), 0, (1,), (1,)))])
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + program + b".", zipfile.ZIP_STORED)
+        archive.writestr("archive/data/0", bytes(size))
+    return buffer.getvalue()
+
+
+def overlapping_parts(count, size):
+    """Return an archive of PyTorch's each of whose parts has all further ones within."""
+    kernel, sizes = bytes(size), []
+    for index in reversed(range(count)):
+        member = f"archive/data/{index}".encode()
+        head = (20, 0, 0, 0, 33, zlib.crc32(kernel), len(kernel), len(kernel), len(member), 0)
+        sizes.append((member, head, len(kernel)))
+        kernel = b"PK\x03\x04" + struct.pack("<HHHHHIIIHH", *head) + member + kernel
+    sizes.reverse()
+    tensors = [
+        (f"w{index}", tensor(storage("Byte", str(index), length), 0, (1,), (1,)))
+        for index, (_, _, length) in enumerate(sizes)
+    ]
+    whole_file = _zipped({"archive/data.pkl": b"\x80\x02" + state_dict(tensors) + b"."})
+    end = whole_file.index(b"PK\x01\x02")
+    data, directory = whole_file[:end] + kernel, whole_file[end : whole_file.index(b"PK\x05\x06")]
+    place = end
+    for member, head, _ in sizes:
+        fields = struct.pack("<HHHHHHIIIHH", 20, *head)
+        directory += b"PK\x01\x02" + fields + struct.pack("<HHHII", 0, 0, 0, 0, place) + member
+        place += 30 + len(member)
+    tail = (0, 0, count + 1, count + 1, len(directory), len(data), 0)
+    return data + directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", *tail)
+
+
+def colliding_keys(count):
+    """Return a pickle of a dictionary whose keys all have the same hash, of CPython."""
+    step = 2**61 - 1
+    items = b"".join(whole(index * step) + b"N" for index in range(1, count + 1))
+    return b"\x80\x02}(" + items + b"u."
