@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where PaddleGAN's modules and names are in ppzoo."""
+"""How PaddleGAN's modules and names are found in ppzoo; where they are is in `ppgan.tables`."""
 
 from __future__ import annotations
 
@@ -7,158 +7,166 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
+import importlib.util
+import json
+import sys
 import types
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ppgan.tables import ALIASES, HOMES, MISSING, MISSING_MODULES
 from ppzoo.errors import UnknownNameError, UserError
 from ppzoo.registry import Registry
 
-# Modules of PaddleGAN's whose names their package has here.
-IN_PACKAGES = {
-    "ppgan.apps": """
-        animegan_predictor aotgan_predictor base_predictor dain_predictor deepremaster_predictor
-        deoldify_predictor edvr_predictor face_parse_predictor first_order_predictor gpen_predictor
-        invdn_predictor lapstyle_predictor midas_predictor mpr_predictor nafnet_predictor
-        photo2cartoon_predictor photopen_predictor pixel2style2pixel_predictor psgan_predictor
-        realsr_predictor recurrent_vsr_predictor singan_predictor styleganv2_predictor
-        styleganv2clip_predictor styleganv2editing_predictor styleganv2fitting_predictor
-        styleganv2mixing_predictor swinir_predictor wav2lip_predictor
-    """,
-    "ppgan.datasets": """
-        animeganv2_dataset aotgan_dataset base_dataset base_sr_dataset builder
-        common_vision_dataset empty_dataset firstorder_dataset gfpgan_datasets gpen_dataset
-        image_folder invdn_dataset lapstyle_dataset makeup_dataset mpr_dataset nafnet_dataset
-        paired_dataset paired_image_datasets photopen_dataset repeat_dataset single_dataset
-        starganv2_dataset swinir_dataset unpaired_dataset vsr_folder_dataset vsr_reds_dataset
-        vsr_reds_multiple_gt_dataset vsr_vimeo90k_dataset wav2lip_dataset
-    """,
-    "ppgan.datasets.preprocess": "builder io transforms",
-    "ppgan.metrics": "builder fid lpips psnr_ssim",
-    "ppgan.models": """
-        animeganv2_model aotgan_model base_model base_sr_model basicvsr_model builder
-        cycle_gan_model dc_gan_model drn_model edvr_model esrgan_model firstorder_model gan_model
-        gfpgan_model gpen_model invdn_model lapstyle_model makeup_model mpr_model msvsr_model
-        nafnet_model photopen_model pix2pix_model prenet_model rcan_model singan_model sr_model
-        starganv2_model styleganv2_model swinir_model ugatit_model wav2lip_hq_model wav2lip_model
-    """,
-    "ppgan.models.criterions": """
-        aotgan_perceptual_loss builder gan_loss gfpgan_loss gradient_penalty id_loss
-        perceptual_loss photopen_perceptual_loss pixel_loss ssim
-    """,
-    "ppgan.models.discriminators": """
-        arcface_arch_paddle builder dcdiscriminator discriminator_animegan discriminator_aotgan
-        discriminator_firstorder discriminator_lapstyle discriminator_photopen
-        discriminator_singan discriminator_starganv2 discriminator_styleganv2
-        discriminator_ugatit nlayers syncnet vgg_discriminator wav2lip_disc_qual
-    """,
-    "ppgan.models.generators": """
-        basicvsr basicvsr_plus_plus builder dcgenerator deep_conv deoldify drn edvr
-        generater_animegan generater_aotgan generater_lapstyle generater_photopen
-        generator_firstorder generator_gpen generator_pixel2style2pixel generator_singan
-        generator_starganv2 generator_styleganv2 gfpganv1_arch gfpganv1_clean_arch gpen iconvsr
-        invdn lesrcnn makeup mobile_resnet mpr msvsr nafnet pan prenet rcan remaster resnet
-        resnet_ugatit resnet_ugatit_p2c rrdb_net swinir unet wav2lip
-    """,
-    "ppgan.solver": "builder lr_scheduler optimizer",
-}
-# Modules of PaddleGAN's whose names are in modules of ppzoo.
-ELSEWHERE: dict[str, tuple[str, ...]] = {
-    "ppgan.models.generators.occlusion_aware": ("ppzoo.motion.firstorder.generator",),
-    "ppgan.modules": (),
-    "ppgan.modules.dense_motion": ("ppzoo.motion.firstorder.dense_motion",),
-    "ppgan.modules.first_order": (
-        "ppzoo.motion.firstorder.antialias",
-        "ppzoo.motion.firstorder.blocks",
-        "ppzoo.motion.firstorder.keypoints",
-        "ppzoo.motion.warp",
-    ),
-    "ppgan.modules.init": ("ppzoo.nn.init",),
-    "ppgan.modules.keypoint_detector": ("ppzoo.motion.firstorder.keypoints",),
-    "ppgan.utils.animate": ("ppzoo.motion.firstorder.keypoints",),
-    "ppgan.utils.image_pool": ("ppzoo.translation.image_pool",),
-}
-_LISTED = {
-    f"{package}.{name}": (package,)
-    for package, names in IN_PACKAGES.items()
-    for name in names.split()
-}
+_ADVICE = "docs/migrating.md of ppzoo says where PaddleGAN's names are"
+# A package that the installer made of a folder notes here where that folder is.
+_ORIGIN = "direct_url.json"
+
+
+class NotHereYetError(UserError):
+    """PaddleGAN has it and ppzoo does not.
+
+    Args:
+        name: the module, or the module and a name in it, with dots.
+        instead: what to use.
+    """
+
+    def __init__(self, name: str, instead: str = "") -> None:
+        hint = instead or "`ppzoo list` shows what it has"
+        super().__init__(f"ppzoo does not have {name} of PaddleGAN yet: {hint}")
+
+
+class MissingImportError(NotHereYetError, ImportError):
+    """It was imported."""
+
+
+class MissingAttributeError(NotHereYetError, AttributeError):
+    """It was looked up in its module; `hasattr` says no."""
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Makes the modules of the tables above when they are imported."""
+    """Makes the modules of the tables when they are imported, and refuses those it cannot make.
+
+    `from module import name` asks for a module `module.name` where the module has no such name. So
+    a name that is missing is refused here, in a sentence that Python would not say.
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Return how to make a module of PaddleGAN's, None for others."""
-        if name not in _LISTED and name not in ELSEWHERE:
-            return None
-        is_package = any(other.startswith(f"{name}.") for other in ELSEWHERE)
-        return importlib.machinery.ModuleSpec(name, self, is_package=is_package)
+        if name in ALIASES or name in HOMES or _missing(name) is not None:
+            # All are packages: of others, Python would not ask for `module.name`.
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
-        """Let Python make the module."""
+        """Refuse what is missing, and let Python make the rest.
+
+        Raises:
+            MissingImportError: ppzoo does not have it.
+        """
+        instead = _missing(spec.name)
+        if instead is not None:
+            raise MissingImportError(spec.name, instead)
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Let the module look its names up where they are in ppzoo."""
-        places = _LISTED.get(module.__name__) or ELSEWHERE[module.__name__]
-        module.__doc__ = f"PaddleGAN's names, from {', '.join(places) or 'modules below'}."
-        module.__getattr__ = lookup(module.__name__, places)  # type: ignore[method-assign]
+        """Let the module look its names up where they are."""
+        name = module.__name__
+        if name in ALIASES:
+            package = ALIASES[name]
+            module.__doc__ = f"PaddleGAN's names, from `{package}`."
+            module.__getattr__, module.__dir__ = _hooks_of_alias(name, package)  # type: ignore[method-assign]
+        else:
+            module.__doc__ = "PaddleGAN's names, from ppzoo."
+            module.__getattr__, module.__dir__ = hooks(name)  # type: ignore[method-assign]
 
 
-def lookup(module: str, places: Iterable[str]) -> Callable[[str], Any]:
-    """Return a `__getattr__` that finds names in modules of ppzoo when they are asked for."""
-
-    def get(name: str) -> Any:
-        if not name.startswith("__"):
-            for place in places:
-                try:
-                    return getattr(importlib.import_module(place), name)
-                except AttributeError:
-                    continue
-        raise AttributeError(f"module {module!r} has no {name!r}: {_ADVICE}")
-
-    return get
+Hooks = tuple[Callable[[str], Any], Callable[[], list[str]]]
 
 
-def registered(
-    module: str, registry: Registry, missing: Collection[str], others: dict[str, str] | None = None
-) -> Callable[[str], Any]:
-    """Return a `__getattr__` that finds registered classes.
+def hooks(module: str, *registries: Registry) -> Hooks:
+    """Return `__getattr__` and `__dir__` of a module whose names are in ppzoo.
 
     Args:
-        module: the module's name, for messages.
-        registry: where they are.
-        missing: PaddleGAN's names that ppzoo does not have.
-        others: names of other things, and where they are: `package.module:name`.
+        module: its name.
+        registries: what they hold are names of the module, too.
     """
+    homes = HOMES.get(module, {})
+
+    def names() -> list[str]:
+        held = [name for registry in registries for name in registry]
+        own = [
+            name
+            for name, value in vars(sys.modules[module]).items()
+            if getattr(value, "__module__", None) == module and not name.startswith("_")
+        ]
+        return sorted({*homes, *held, *own})
 
     def get(name: str) -> Any:
-        if others is not None and name in others:
-            place, _, attribute = others[name].partition(":")
-            return getattr(importlib.import_module(place), attribute or name)
-        if not name.startswith("_"):
+        if name == "__all__":  # what `from module import *` takes
+            return names()
+        if name.startswith("_"):
+            raise _no(module, name)
+        if name in homes:
+            return _found(homes[name], name)
+        for registry in registries:
             try:
                 return registry.get(name)
             except UnknownNameError:
-                if name in missing:
-                    raise NotHereYetError(f"{module}.{name}") from None
-        raise AttributeError(f"module {module!r} has no {name!r}: {_ADVICE}")
+                continue
+        inner = f"{module}.{name}"
+        instead = _missing(inner)
+        if instead is not None:
+            raise MissingAttributeError(inner, instead)
+        if importlib.util.find_spec(inner) is not None:
+            return importlib.import_module(inner)
+        raise _no(module, name)
 
-    return get
-
-
-class NotHereYetError(UserError, ImportError):
-    """PaddleGAN has it and ppzoo does not."""
-
-    def __init__(self, what: str, instead: str = "") -> None:
-        hint = instead or "`ppzoo list` shows what it has"
-        super().__init__(f"ppzoo does not have {what} of PaddleGAN yet: {hint}")
+    return get, lambda: sorted({*vars(sys.modules[module]), *names()})
 
 
-_ADVICE = "docs/migrating.md of ppzoo says where PaddleGAN's names are"
+def _hooks_of_alias(module: str, package: str) -> Hooks:
+    """Return `__getattr__` and `__dir__` of a module whose names are those of its package."""
+
+    def get(name: str) -> Any:
+        if name.startswith("_") and name != "__all__":
+            raise _no(module, name)
+        try:
+            return getattr(importlib.import_module(package), name)
+        except MissingAttributeError:
+            raise
+        except AttributeError:
+            raise _no(module, name) from None
+
+    return get, lambda: dir(importlib.import_module(package))
+
+
+def _found(place: str, name: str) -> Any:
+    where, colon, attribute = place.partition(":")
+    module = importlib.import_module(where)
+    if colon and not attribute:
+        return module
+    found = getattr(module, attribute or name)
+    if isinstance(found, Registry):
+        found.names()  # reads what ppzoo registers, so that who takes its names is told at once
+    return found
+
+
+def _missing(name: str) -> str | None:
+    """Return what to use instead of what ppzoo does not have; None if it has it, or knows not."""
+    if name in MISSING_MODULES:
+        return MISSING_MODULES[name]
+    module, _, attribute = name.rpartition(".")
+    if module in MISSING_MODULES:
+        return MISSING_MODULES[module]
+    return MISSING.get(ALIASES.get(module, module), {}).get(attribute)
+
+
+def _no(module: str, name: str) -> AttributeError:
+    advice = "" if name.startswith("_") else f": {_ADVICE}"
+    return AttributeError(f"module {module!r} has no attribute {name!r}{advice}", name=name)
 
 
 def refuse_a_mixture() -> None:
@@ -171,10 +179,21 @@ def refuse_a_mixture() -> None:
         other = importlib.metadata.distribution("ppgan")
     except importlib.metadata.PackageNotFoundError:
         return
-    ours = Path(__file__).resolve().parent
-    theirs = Path(str(other.locate_file("ppgan"))).resolve()
-    where = "in the same folder" if ours == theirs else f"in {theirs}"
     raise ImportError(
-        f"PaddleGAN {other.version} is installed {where} beside ppzoo, and both are called ppgan: "
-        "remove one of them, `pip uninstall ppgan`, then `pip install --force-reinstall ppzoo`"
+        f"PaddleGAN {other.version} is installed beside ppzoo, {_place(other)}, and both are "
+        "called ppgan: remove it, `pip uninstall ppgan`, then put back what that took of ppzoo, "
+        "`pip install --force-reinstall --no-deps ppzoo`"
     )
+
+
+def _place(other: importlib.metadata.Distribution) -> str:
+    """Return where a package's files are."""
+    try:
+        origin = json.loads(other.read_text(_ORIGIN) or "{}")
+    except ValueError:
+        origin = {}
+    if origin.get("dir_info", {}).get("editable"):
+        return f"in {origin['url'].removeprefix('file://')}"
+    theirs = Path(str(other.locate_file("ppgan"))).resolve()
+    is_ours = theirs == Path(__file__).resolve().parent
+    return "in the same folder" if is_ours else f"in {theirs}"

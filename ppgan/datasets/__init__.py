@@ -6,40 +6,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ppgan.compat import registered
+from ppgan.compat import hooks
 from ppzoo import registry
-from ppzoo.registry import DATASETS
 
-_MISSING = [
-    "AOTGANDataset",
-    "AOTGANDataset_test",
-    "AnimeGANV2Dataset",
-    "EmptyDataset",
-    "FFHQDegradationDataset",
-    "GPENDataset",
-    "InvDNDataset",
-    "LapStyleDataset",
-    "MPRTest",
-    "MPRTrain",
-    "MPRVal",
-    "MakeupDataset",
-    "NAFNetTest",
-    "NAFNetTrain",
-    "NAFNetVal",
-    "PairedImageDataset",
-    "PhotoPenDataset",
-    "PhotoPenDataset_test",
-    "StarGANv2Dataset",
-    "SwinIRDataset",
-]
 _LOADER_KEYS = ("batch_size", "num_workers", "use_shared_memory")
 
-__getattr__ = registered(__name__, DATASETS, _MISSING)
+__getattr__, __dir__ = hooks(__name__, registry.DATASETS)
 
 
 def build_dataset(cfg: Mapping[str, Any]) -> Any:
     """Return the dataset that a mapping describes; options of its loader are left out."""
-    return registry.build(DATASETS, {k: v for k, v in cfg.items() if k not in _LOADER_KEYS})
+    return registry.build(
+        registry.DATASETS, {k: v for k, v in cfg.items() if k not in _LOADER_KEYS}
+    )
 
 
 def build_dataloader(

@@ -16,6 +16,35 @@ from ppzoo.engine.trainer import Trainer as Engine
 _ADDED = ("is_train", "profiler_options", "timestamp", "amp", "amp_level", "config_file")
 
 
+class IterLoader:
+    """Batches without end, of a loader that can be gone through again and again.
+
+    Args:
+        dataloader: see `ppgan.datasets.build_dataloader`.
+
+    Attributes:
+        epoch: the number of the pass under way, counted from 1.
+    """
+
+    def __init__(self, dataloader: Any) -> None:
+        self._loader, self._batches = dataloader, iter(dataloader)
+        self.epoch = 1
+
+    def __iter__(self) -> IterLoader:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._batches)
+        except StopIteration:
+            self.epoch += 1
+            self._batches = iter(self._loader)
+            return next(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+
 class Trainer:
     """Trains and evaluates what a config describes.
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ppgan.compat import registered
+from ppgan.compat import hooks
 from ppzoo import registry
-from ppzoo.registry import METRICS
 
-_MISSING = ["none"]
-
-__getattr__ = registered(__name__, METRICS, _MISSING)
+__getattr__, __dir__ = hooks(__name__, registry.METRICS)
 
 
 def build_metric(cfg: Any) -> Any:
     """Return what a mapping with `name` and arguments describes; the mapping stays as it is."""
-    return registry.build(METRICS, cfg)
+    return registry.build(registry.METRICS, cfg)

@@ -5,37 +5,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ppgan.compat import registered
+from ppgan.compat import hooks
 from ppzoo import registry
-from ppzoo.registry import MODELS
 
-_MISSING = [
-    "AOTGANModel",
-    "AnimeGANV2Model",
-    "AnimeGANV2PreTrainModel",
-    "BasicVSRModel",
-    "DRN",
-    "GFPGANModel",
-    "GPENModel",
-    "InvDNModel",
-    "LapStyleDraModel",
-    "LapStyleRevFirstModel",
-    "LapStyleRevSecondModel",
-    "MPRModel",
-    "MakeupModel",
-    "MultiStageVSRModel",
-    "NAFNetModel",
-    "PReNetModel",
-    "PhotoPenModel",
-    "SinGANModel",
-    "StarGANv2Model",
-    "StyleGAN2Model",
-    "SwinIRModel",
-]
-
-__getattr__ = registered(__name__, MODELS, _MISSING)
+__getattr__, __dir__ = hooks(__name__, registry.MODELS)
 
 
 def build_model(cfg: Any) -> Any:
-    """Return what a mapping with `name` and arguments describes; the mapping stays as it is."""
-    return registry.build(MODELS, cfg)
+    """Return what a mapping with `name` and arguments describes; the mapping stays as it is.
+
+    It has the methods of PaddleGAN's that scripts call on models which they build themselves:
+    `setup_train_mode` and `export_model`, see `ppgan.models.base_model.BaseModel`.
+    """
+    from ppgan.models.base_model import with_methods
+
+    # PaddleGAN's models cap the batches of an evaluation; here the trainer does.
+    spec = {key: value for key, value in cfg.items() if key != "max_eval_steps"}
+    return with_methods(registry.build(registry.MODELS, spec))

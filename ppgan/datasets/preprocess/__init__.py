@@ -6,24 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ppgan.compat import registered
+from ppgan.compat import hooks
 from ppzoo import registry
-from ppzoo.registry import PREPROCESS, TRANSFORMS
 
-_step = registered(__name__, PREPROCESS, ())
-_transform = registered(__name__, TRANSFORMS, ())
-
-
-def __getattr__(name: str) -> Any:
-    try:
-        return _step(name)
-    except AttributeError:
-        return _transform(name)
+__getattr__, __dir__ = hooks(__name__, registry.PREPROCESS, registry.TRANSFORMS)
 
 
 def build_preprocess(cfg: Sequence[Any]) -> Any:
     """Return a function of a sample, a dict, that takes all the steps."""
-    steps = [registry.build(PREPROCESS, item) for item in cfg]
+    steps = [registry.build(registry.PREPROCESS, item) for item in cfg]
 
     def preprocess(sample: dict[str, Any]) -> dict[str, Any]:
         for step in steps:
@@ -35,4 +26,4 @@ def build_preprocess(cfg: Sequence[Any]) -> Any:
 
 def build_transforms(cfg: Sequence[Any]) -> list[Any]:
     """Return the transforms that mappings describe."""
-    return [registry.build(TRANSFORMS, item) for item in cfg]
+    return [registry.build(registry.TRANSFORMS, item) for item in cfg]
