@@ -123,13 +123,13 @@ class Photo2CartoonPredictor:
             "generator": self._run.backend,
         }
 
-    def run(self, image: Any, face: int | str = 0) -> np.ndarray:
+    def run(self, image_path: Any, face: int | str = 0) -> np.ndarray:
         """Make the cartoon of a face, and write it and the face into the output folder.
 
         The official weights draw 256 x 256 pixels, S = 256.
 
         Args:
-            image: a path, an array or a Pillow image, see `ppzoo.media.image.load_image`.
+            image_path: a path, an array or a Pillow image, see `ppzoo.media.image.load_image`.
             face: which one, if there are several: 0 for the largest, 1 for the next one, ..., or
                 "all", whose files are p2c_cartoon.png, p2c_cartoon_1.png, ...
 
@@ -139,7 +139,7 @@ class Photo2CartoonPredictor:
         Raises:
             DataError: the picture cannot be read, or shows no such face.
         """
-        cartoons = self.cartoonise(image, face)
+        cartoons = self.cartoonise(image_path, face)
         if self.output_path is not None:
             write_cartoons(cartoons, self.output_path / "p2c")
         pictures = np.stack([cartoon.cartoon for cartoon in cartoons])
