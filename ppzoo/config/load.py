@@ -233,6 +233,10 @@ class _Builder:
                 for name, metric in metrics.items()
                 if isinstance(metric, Component)
             }
+        # So it is in PaddleGAN's wav2lip.yaml; that family reports its own figures there.
+        has_results = section.get("metrics") or section.get("save_img") is not False
+        if section.get("interval", -1) != -1 and not has_results:
+            self._warn("validate", "has neither metrics nor save_img: nothing is evaluated")
         return section
 
     def _export_model(self, section: Any) -> Any:

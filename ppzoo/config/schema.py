@@ -169,6 +169,11 @@ class ValidateConfig(Section):
     save_img: StrictBool = True
     metrics: dict[str, InstanceOf[Component]] = Field(default_factory=dict)
 
+    @property
+    def has_results(self) -> bool:
+        """Whether an evaluation would leave anything: figures or pictures."""
+        return self.save_img or bool(self.metrics)
+
     @field_validator("interval")
     @classmethod
     def _positive_or_never(cls, value: int) -> int:

@@ -465,9 +465,10 @@ class Trainer:
             interval = config.log_config.visiual_interval
             found.append(cb.Visuals(interval, config.min_max, config.image_num))
         found.append(cb.Snapshot(config.snapshot_config.interval, self.by_epoch))
-        if config.validation is not None and config.validation.interval > 0:
+        validation = config.validation
+        if validation is not None and validation.interval > 0 and validation.has_results:
             _ = self.evaluator  # made now, for the same reason as the training data
-            found.append(cb.Validate(config.validation.interval))
+            found.append(cb.Validate(validation.interval))
         return found + self._extra_callbacks
 
 

@@ -341,6 +341,16 @@ def test_evaluation_without_anything_to_do(tmp_path: Path) -> None:
     assert not (tmp_path / "output").exists()
 
 
+def test_training_leaves_out_an_evaluation_without_results(tmp_path: Path) -> None:
+    config = smoke_config(
+        "wgan", tmp_path, "total_iters=1", "validate={interval: 1, save_img: false}"
+    )
+    assert any("nothing is evaluated" in warning for warning in config.warnings)
+    trainer = Trainer(config)
+    trainer.fit()
+    assert "Test iter" not in (trainer.run_dir / "log.txt").read_text(encoding="utf-8")
+
+
 def test_evaluation_uses_averages(tmp_path: Path) -> None:
     options = ["total_iters=3", "ema={decay: 0.9, nets: [netG]}"]
     run = trained("cgan", tmp_path, *options, "validate={interval: -1, save_img: true}")
