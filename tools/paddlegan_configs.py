@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Check PaddleGAN's configs: python tools/paddlegan_configs.py PATH/TO/PaddleGAN/configs
+
+Every file is read and compared with what ppzoo has. With `--train`, those that ppzoo can train take
+two steps and are evaluated, on data that are drawn for it, each in a process of its own. With
+`--write docs/migrating.md`, the table there says what came of it. Ends with exit code 1 if a file
+is damaged, or does not train although it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from ppzoo.atomic import atomic_write  # noqa: E402
+from ppzoo.config import load_config  # noqa: E402
+from ppzoo.errors import ConfigError, NotHereYetError, UserError  # noqa: E402
+from tools import paddlegan_data  # noqa: E402
+
+OURS = ROOT / "configs"
+MAIN = ROOT / "tools" / "main.py"
+BEGIN, END = "<!-- configs -->", "<!-- /configs -->"
+# What two steps on a small machine need to be short; data paths come from `paddlegan_data`.
+SHORT = (
+    "total_iters=2",
+    "dataset.train.batch_size=2",
+    "validate.interval=2",
+    "validate.save_img=true",
+    "log_config.interval=1",
+    "snapshot_config.interval=2",
+    "enable_visualdl=false",
+    "seed=0",
+    "device=cpu",
+)
+HEAD = (
+    "| PaddleGAN's file · 文件 | model · 模型 | ppzoo | ours · 对应配置 |",
+    "| --- | --- | --- | --- |",
+)
+ROW = re.compile(
+    r"^\| (?P<file>\S+\.yaml) \| (?P<model>\S+) \| (?P<result>.+?) \| (?P<ours>.*) \|$"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What became of a file.
+
+    Args:
+        file: its name.
+        model: the name of its model.
+        result: `trains`, `checks` where nothing was trained, `parses: no X yet`, `fails`.
+        detail: what went wrong, or how long it took; not in the table.
+    """
+
+    file: str
+    model: str
+    result: str
+    detail: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether ppzoo does with the file what it can."""
+        return self.result in ("trains", "checks") or self.result.startswith("parses")
+
+    @property
+    def line(self) -> str:
+        """Return the row of the table."""
+        there = (OURS / self.file).is_file()
+        ours = f"[{self.file}](../configs/{self.file})" if there else ""
+        return f"| {self.file} | {self.model} | {self.result} | {ours} |"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("folder", type=Path, help="the folder configs of a checkout of PaddleGAN")
+    add("--train", action="store_true", help="train two steps and evaluate")
+    add("--only", nargs="+", metavar="NAME", help="these files only, without .yaml")
+    add("--write", type=Path, metavar="FILE", help="put the table into this file; needs --train")
+    add("--timeout", type=float, default=1800.0, help="seconds for a file; default: %(default)s")
+    args = parser.parse_args(argv)
+    if args.write and not args.train:
+        parser.error("--write needs --train: the table says what trains")
+    try:
+        files = _files(args.folder, args.only)
+        with tempfile.TemporaryDirectory() as scratch:
+            rows = [examine(file, args.train, Path(scratch), args.timeout) for file in files]
+        if args.write:
+            write_table(args.write, rows)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    good = sum(row.is_good for row in rows)
+    trains = sum(row.result in ("trains", "checks") for row in rows)
+    verb = "train" if args.train else "check"
+    print(f"{len(rows)} files: {trains} {verb}, {good - trains} parse, {len(rows) - good} fail")
+    return 0 if good == len(rows) else 1
+
+
+def _files(folder: Path, only: Sequence[str] | None) -> list[Path]:
+    if only:
+        return [folder / f"{name.removesuffix('.yaml')}.yaml" for name in only]
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise ConfigError(f"{folder} holds no YAML files: name the folder configs of PaddleGAN")
+    return files
+
+
+def examine(file: Path, train: bool, scratch: Path, timeout: float) -> Row:
+    """Check a file, train it if asked to, print what came of it, and return it."""
+    row = check(file)
+    if train and row.result == "checks":
+        row = train_and_evaluate(file, row.model, scratch, timeout)
+    print(f"{row.file}: {row.result}{f' ({row.detail})' if row.detail else ''}", flush=True)
+    return row
+
+
+def check(file: Path) -> Row:
+    """Read a file and compare it with what ppzoo has."""
+    try:
+        config = load_config(file, check=True)
+    except NotHereYetError as error:
+        model = load_config(file).model.name
+        return Row(file.name, model, f"parses: no {error.names[0]} yet")
+    except ConfigError as error:
+        return Row(file.name, "", "fails", str(error))
+    return Row(file.name, config.model.name, "checks")
+
+
+def train_and_evaluate(file: Path, model: str, scratch: Path, timeout: float) -> Row:
+    """Draw the data that a file names, train it for two steps and evaluate, in a new process."""
+    folder, home = scratch / file.stem, scratch / "home"
+    environment = {**os.environ, "PPZOO_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    if not home.is_dir():
+        here, os.environ["PPZOO_HOME"] = os.environ.get("PPZOO_HOME"), str(home)
+        try:
+            paddlegan_data.write_weights()
+        finally:
+            os.environ.pop("PPZOO_HOME")
+            os.environ.update({} if here is None else {"PPZOO_HOME": here})
+    options = [*SHORT, *paddlegan_data.overrides(load_config(file), folder)]
+    options.append(f"output_dir={folder / 'output'}")
+    paddlegan_data.draw(load_config(file, options))
+    command = [sys.executable, str(MAIN), "-c", str(file.resolve()), "-o", *options]
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            command, cwd=scratch, env=environment, capture_output=True, text=True, timeout=timeout
+        )
+    except subprocess.TimeoutExpired:
+        return Row(file.name, model, "fails", f"not done after {timeout:.0f} s")
+    wrong = _what_is_missing(folder / "output", done)
+    if wrong:
+        return Row(file.name, model, "fails", wrong)
+    return Row(file.name, model, "trains", f"{time.monotonic() - began:.0f} s")
+
+
+def _what_is_missing(output: Path, done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a run lacks of two steps and an evaluation, "" if nothing."""
+    if done.returncode:
+        return (done.stderr.strip() or done.stdout.strip())[-2000:] or f"exit {done.returncode}"
+    logs = [path.read_text("utf-8") for path in output.glob("*/log.txt")]
+    if len(logs) != 1 or not list(output.glob("*/iter_2_weight.pdparams")):
+        return "it left no weights"
+    return "" if "Test iter" in logs[0] else "it was not evaluated"
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the table and what its words mean, as Markdown."""
+    rows = sorted(rows, key=lambda row: row.file)
+    trains = sum(row.result == "trains" for row in rows)
+    return "\n".join(
+        [
+            "<!-- `python tools/paddlegan_configs.py PATH/TO/PaddleGAN/configs --train --write "
+            "docs/migrating.md` writes this. -->",
+            f"Of PaddleGAN's {len(rows)} files, {trains} train and {len(rows) - trains} parse.",
+            "*trains*: the file itself took two steps and was evaluated, with nothing changed",
+            "but, by `-o`, the paths of its data (drawn for it), the length, the intervals and the",
+            "batch size, which was 2; random weights stood in for the official ones of losses and",
+            "metrics. *parses*: the whole file is read, and all that ppzoo knows in it is checked;",
+            "one sentence names what ppzoo does not have yet, and training ends with it.",
+            "",
+            f"PaddleGAN 的 {len(rows)} 个配置文件中，{trains} 个可以训练（trains），"
+            f"{len(rows) - trains} 个可以解析（parses）。",
+            "*trains*：原文件训练两步并完成评估，只用 `-o` 改了数据路径（数据为程序绘制）、",
+            "训练长度、间隔，并把批大小设为 2；损失与指标以随机权重代替官方权重。",
+            "*parses*：整个文件被读取，其中 ppzoo 已有的部分都经过检查；",
+            "报错只有一句话，说明 ppzoo 还没有什么。",
+            "",
+            *HEAD,
+            *(row.line for row in rows),
+        ]
+    )
+
+
+def read_table(text: str) -> list[Row]:
+    """Return the rows of the table in a text.
+
+    Raises:
+        ConfigError: the text has no place for the table.
+    """
+    _, _, rest = text.partition(BEGIN)
+    inside, end, _ = rest.partition(END)
+    if not end:
+        raise ConfigError(f"there is no {BEGIN} with {END} behind it, where the table would be")
+    found = [ROW.match(line) for line in inside.splitlines()]
+    return [Row(match["file"], match["model"], match["result"]) for match in found if match]
+
+
+def write_table(path: Path, rows: Iterable[Row]) -> None:
+    """Put rows into the table in a file; those of other files stay.
+
+    Raises:
+        ConfigError: the file has no place for it.
+        UserError: it cannot be read or written.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    merged = {row.file: row for row in [*read_table(text), *rows]}
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    with atomic_write(path) as file:
+        new = f"{before}{BEGIN}\n{table(merged.values())}\n{END}{after}"
+        file.write(new.encode("utf-8"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
