@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ppgan.compat import NotHereYetError
+from ppgan.models.generators.builder import build_generator
 from ppzoo import cli
 from ppzoo.apps import firstorder
 from ppzoo.apps.firstorder import FirstOrderPredictor
@@ -157,6 +158,13 @@ def test_a_resumed_run_has_its_own_folder(tmp_path):
     assert [path.name for path in second.run_dir.glob("*_weight.pdparams")] == [
         "iter_2_weight.pdparams"
     ]
+
+
+def test_builders_leave_their_mapping_alone():
+    cfg = {"name": "RRDBNet", "in_nc": 3, "out_nc": 3, "nf": 4, "nb": 1}
+    before = dict(cfg)
+    assert type(build_generator(cfg)).__name__ == "RRDBNet"
+    assert cfg == before
 
 
 def test_no_weights_in_the_package(tmp_path, monkeypatch):
