@@ -41,6 +41,7 @@ REGISTRIES = {
 COMMANDS = {
     "check": ("check configs without training", "ppzoo.apps.check"),
     "data": ("make or fetch datasets", "ppzoo.apps.prepare"),
+    "export": ("write networks as Paddle's inference models", "ppzoo.apps.export"),
     "weights": ("official files: list, download, verify; convert weights", "ppzoo.apps.weights"),
     "measure": ("compare folders of pictures, films, lips and sound", "ppzoo.apps.measure"),
 }

@@ -237,6 +237,25 @@ def _inputs(example: np.ndarray | Sequence[np.ndarray]) -> Arrays:
     return tuple(np.ascontiguousarray(array, dtype=np.float32) for array in arrays)
 
 
+def save_traced(net: nn.Layer, shapes: Sequence[Sequence[int | None]], prefix: Path) -> None:
+    """Write a network as Paddle's inference model, in evaluation mode.
+
+    Args:
+        net: the network.
+        shapes: of its inputs, float32; None for any size.
+        prefix: of the files' names: the graph, `.json` by Paddle 3 and `.pdmodel` by Paddle 2, and
+            `.pdiparams`.
+    """
+    specs = [
+        paddle.static.InputSpec(list(shape), "float32", f"input{i}")
+        for i, shape in enumerate(shapes)
+    ]
+    # What Paddle's tracing says to its own developers, such as a deprecated option.
+    with evaluating(net), warnings.catch_warnings(), _plain_operators(net):
+        warnings.simplefilter("ignore")
+        paddle.jit.save(net, str(prefix), input_spec=specs)
+
+
 class _Workplace:
     """A folder with an exported network and what is known about the backends that run it.
 
@@ -308,14 +327,8 @@ class _Workplace:
         _tidy(parent)
         temporary = parent / f".{secrets.token_hex(8)}"
         try:
-            specs = [
-                paddle.static.InputSpec(self._spec(array.shape), "float32", f"input{i}")
-                for i, array in enumerate(self._inputs)
-            ]
-            # What Paddle's tracing says to its own developers, such as a deprecated option.
-            with evaluating(self._net), warnings.catch_warnings(), _plain_operators(self._net):
-                warnings.simplefilter("ignore")
-                paddle.jit.save(self._net, str(temporary / STEM), input_spec=specs)
+            shapes = [self._spec(array.shape) for array in self._inputs]
+            save_traced(self._net, shapes, temporary / STEM)
             try:
                 os.rename(temporary, self.folder)
             except OSError:
