@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import paddle
-from paddle import nn
 
+from ppzoo.apps.inference import save_traced
 from ppzoo.errors import ConfigError
 from ppzoo.model import Batch, Logs, Model
 from ppzoo.nn.modes import evaluating
@@ -133,7 +133,7 @@ class BaseModel(Model, abc.ABC):
         Args:
             export_model: the config's section: for each network its name and its number of inputs.
             output_dir: the folder, `inference_model` by default.
-            inputs_size: the shape of each input of all networks, in turn.
+            inputs_size: the shape of each input of all networks, in turn; -1 for any side.
             export_serving_model: not available.
             model_name: instead of the names by default; for one network.
 
@@ -150,17 +150,13 @@ class BaseModel(Model, abc.ABC):
                 f"the config's export_model has {len(items)} networks with {needed} inputs, "
                 f"and there are {len(inputs_size)} shapes of inputs"
             )
-        shapes = iter(inputs_size)
+        folder = Path(output_dir or "inference_model")
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes = iter([[None if side < 0 else side for side in size] for size in inputs_size])
         for item in items:
-            net: nn.Layer = self.nets[item["name"]]
-            specs = [
-                paddle.static.InputSpec(list(next(shapes)), "float32")
-                for _ in range(item["inputs_num"])
-            ]
             stem = model_name or f"{type(self).__name__.lower()}_{item['name']}"
-            with evaluating(net):
-                path = Path(output_dir or "inference_model") / stem
-                paddle.jit.save(net, str(path), input_spec=specs)
+            shapes = [next(sizes) for _ in range(item["inputs_num"])]
+            save_traced(self.nets[item["name"]], shapes, folder / stem)
 
 
 def with_methods(model: Model) -> Model:

@@ -292,9 +292,8 @@ class TestTools:
             assert module.__name__ in [test.name for test in found]
 
     def test_classes_are_pickled_as_ppzoos(self):
-        from ppgan.models.generators.rrdb_net import RRDBNet
-
         from ppgan.metrics import PSNR
+        from ppgan.models.generators.rrdb_net import RRDBNet
 
         assert pickle.loads(pickle.dumps(RRDBNet)) is RRDBNet  # noqa: S301
         metric = copy.deepcopy(PSNR(crop_border=2))
