@@ -79,8 +79,6 @@ def load_state(layer: nn.Layer, arrays: Mapping[str, Any], source: Source) -> di
     Raises:
         WeightsError: see `match_state`; the network is unchanged then.
     """
-    if isinstance(arrays, TorchArrays):
-        arrays = fitted(layer, arrays)
     matched = match_state(layer, arrays, source)
     layer.set_state_dict(matched)
     return matched
@@ -94,7 +92,7 @@ def match_state(
     Floating-point types are converted into one another, whole numbers and truth values into
     floating point. Paddle keeps bfloat16 as uint16, and so a uint16 array is taken for bfloat16
     bits where floating point is expected. One element is one element: `[1]` fits `[]`, as Paddle
-    before 2.5 knew no `[]`.
+    before 2.5 knew no `[]`. Weights of PyTorch are fitted to a network, see `torch_names.fitted`.
 
     Args:
         expected: the network, or its state: anything with `shape` and `dtype` by name.
@@ -106,6 +104,8 @@ def match_state(
             expected cannot hold; names the file, the first of each kind, and the likely cause.
     """
     state = expected if isinstance(expected, Mapping) else expected.state_dict()
+    if isinstance(arrays, TorchArrays) and not isinstance(expected, Mapping):
+        arrays = fitted(expected, arrays)
     problems = _differences(state, arrays)
     if problems:
         raise WeightsError(

@@ -16,12 +16,32 @@ if TYPE_CHECKING:
 _WRAPPERS = ("params_ema", "state_dict", "params", "model")
 _COUNTER = "num_batches_tracked"
 _ENDINGS = {"running_mean": "_mean", "running_var": "_variance"}
-# ESRGAN's networks, whose authors renamed them in BasicSR.
-_ESRGAN = (
-    (re.compile(r"^body\.(\d+)\.rdb(\d)\."), r"RRDB_trunk.\1.RDB\2."),
-    (re.compile(r"^conv_body\."), "trunk_conv."),
-    (re.compile(r"^conv_up(\d)\."), r"upconv\1."),
-    (re.compile(r"^conv_hr\."), "HRconv."),
+# Networks whose authors have renamed layers: a name by which to know each, and what is called how
+# here. Others have the names of Paddle's ports.
+_RENAMED = (
+    # ESRGAN in BasicSR, Real-ESRGAN...
+    (
+        r"body\.\d+\.rdb\d\.",
+        (
+            (r"body\.(\d+)\.rdb(\d)\.", r"RRDB_trunk.\1.RDB\2."),
+            (r"conv_body\.", "trunk_conv."),
+            (r"conv_up(\d)\.", r"upconv\1."),
+            (r"conv_hr\.", "HRconv."),
+        ),
+    ),
+    # ESRGAN's first files, and RealSR's.
+    (
+        r"model\.1\.sub\.\d+\.RDB\d\.",
+        (
+            (r"model\.0\.", "conv_first."),
+            (r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.", r"RRDB_trunk.\1.RDB\2.conv\3."),
+            (r"model\.1\.sub\.\d+\.(?=weight|bias)", "trunk_conv."),
+            (r"model\.3\.", "upconv1."),
+            (r"model\.6\.", "upconv2."),
+            (r"model\.8\.", "HRconv."),
+            (r"model\.10\.", "conv_last."),
+        ),
+    ),
 )
 
 
@@ -53,6 +73,8 @@ def fitted(layer: nn.Layer, arrays: TorchArrays) -> dict[str, np.ndarray]:
     from paddle import nn
 
     found = dict(arrays)
+    if not arrays.keys() & layer.state_dict().keys():
+        return found  # another network's
     for name, part in layer.named_sublayers():
         weight = f"{name}.weight"
         if isinstance(part, nn.Linear) and weight in found:
@@ -71,15 +93,24 @@ def _is_network(value: Any) -> bool:
 
 
 def _renamed(network: Mapping[Any, Any]) -> TorchArrays:
+    stems = {key: str(key).removeprefix("module.") for key in network}
+    rules = next(
+        (
+            rules
+            for known_by, rules in _RENAMED
+            if any(re.match(known_by, name) for name in stems.values())
+        ),
+        (),
+    )
     names = TorchArrays()
-    is_esrgan = any(_ESRGAN[0][0].match(str(key).removeprefix("module.")) for key in network)
     for key, value in network.items():
-        name = str(key).removeprefix("module.")
-        stem, dot, last = name.rpartition(".")
+        stem, dot, last = stems[key].rpartition(".")
         if last == _COUNTER:
             continue
         name = stem + dot + _ENDINGS.get(last, last)
-        for pattern, text in _ESRGAN if is_esrgan else ():
-            name = pattern.sub(text, name)
+        for pattern, text in rules:
+            name, found = re.subn(f"^{pattern}", text, name)
+            if found:
+                break
         names[name] = value
     return names

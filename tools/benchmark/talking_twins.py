@@ -89,10 +89,10 @@ def grid(height: int, width: int) -> torch.Tensor:
 class Detector(nn.Module):
     """Keypoints with Jacobians, at a quarter of the size."""
 
-    def __init__(self, keypoints: int = 10) -> None:
+    def __init__(self, keypoints: int = 10, width: int = 32, number: int = 5) -> None:
         super().__init__()
-        self.down, self.predictor = Down(), Hourglass(32, 3)
-        self.kp, self.jacobian = nn.Conv2d(35, keypoints, 7), nn.Conv2d(35, 4 * keypoints, 7)
+        self.down, self.predictor = Down(), Hourglass(width, 3, number)
+        self.kp, self.jacobian = (nn.Conv2d(width + 3, n * keypoints, 7) for n in (1, 4))
 
     def forward(self, x: torch.Tensor) -> Keypoints:
         maps = self.predictor(self.down(x))
@@ -107,10 +107,10 @@ class Detector(nn.Module):
 class DenseMotion(nn.Module):
     """The motion of all pixels, and what the source does not show."""
 
-    def __init__(self, keypoints: int = 10) -> None:
+    def __init__(self, keypoints: int = 10, width: int = 64, number: int = 5) -> None:
         super().__init__()
-        self.down, self.hourglass = Down(), Hourglass(64, 4 * (keypoints + 1))
-        features = 64 + 4 * (keypoints + 1)
+        self.down, self.hourglass = Down(), Hourglass(width, 4 * (keypoints + 1), number)
+        features = width + 4 * (keypoints + 1)
         self.mask = nn.Conv2d(features, keypoints + 1, 7, padding=3)
         self.occlusion = nn.Conv2d(features, 1, 7, padding=3)
 
@@ -138,17 +138,17 @@ class DenseMotion(nn.Module):
 class Painter(nn.Module):
     """The occlusion-aware generator."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 64, residuals: int = 6, *motion: int) -> None:
         super().__init__()
-        self.dense_motion_network = DenseMotion()
-        self.first = Block(3, 64, 7)
-        pairs = ((64, 128), (128, 256))
+        self.dense_motion_network = DenseMotion(*motion)
+        self.first = Block(3, width, 7)
+        pairs = ((width, 2 * width), (2 * width, 4 * width))
         self.down_blocks = nn.ModuleList(Block(*pair, scale=0.5) for pair in pairs)
         self.up_blocks = nn.ModuleList(Block(*pair[::-1], scale=2) for pair in reversed(pairs))
         self.bottleneck = nn.Sequential()
-        for i in range(6):
-            self.bottleneck.add_module(f"r{i}", ResBlock(256))
-        self.final = nn.Conv2d(64, 3, 7, padding=3)
+        for i in range(residuals):
+            self.bottleneck.add_module(f"r{i}", ResBlock(4 * width))
+        self.final = nn.Conv2d(width, 3, 7, padding=3)
 
     def encode(self, source: torch.Tensor) -> torch.Tensor:
         """Return the source's features."""
@@ -220,12 +220,12 @@ def stack(c_in: int, *steps: Step | int) -> nn.Sequential:
     return blocks
 
 
-def sound_encoder(last: int) -> nn.Sequential:
-    """Return what makes 512 numbers of a mel spectrogram."""
+def sound_encoder(last: int, n: int = 32) -> nn.Sequential:
+    """Return what makes 16 n numbers of a mel spectrogram."""
     return stack(
         1,
-        *((32, 3, 1, 1), 2, (64, 3, (3, 1), 1), 2, (128, 3, 3, 1), 2),
-        *((256, 3, (3, 2), 1), last, (512, 3, 1, 0), (512, 1, 1, 0)),
+        *((n, 3, 1, 1), 2, (2 * n, 3, (3, 1), 1), 2, (4 * n, 3, 3, 1), 2),
+        *((8 * n, 3, (3, 2), 1), last, (16 * n, 3, 1, 0), (16 * n, 1, 1, 0)),
     )
 
 
@@ -239,33 +239,33 @@ def growing(c_in: int, c_out: int, stride: int, residuals: int) -> nn.Sequential
 class Wav2Lip(nn.Module):
     """The generator."""
 
-    def __init__(self) -> None:
+    def __init__(self, n: int = 16) -> None:
         super().__init__()
         self.face_encoder_blocks = nn.ModuleList(
             [
-                stack(6, (16, 7, 1, 3)),
-                stack(16, (32, 3, 2, 1), 2),
-                stack(32, (64, 3, 2, 1), 3),
-                stack(64, (128, 3, 2, 1), 2),
-                stack(128, (256, 3, 2, 1), 2),
-                stack(256, (512, 3, 2, 1), 1),
-                stack(512, (512, 3, 1, 0), (512, 1, 1, 0)),
+                stack(6, (n, 7, 1, 3)),
+                stack(n, (2 * n, 3, 2, 1), 2),
+                stack(2 * n, (4 * n, 3, 2, 1), 3),
+                stack(4 * n, (8 * n, 3, 2, 1), 2),
+                stack(8 * n, (16 * n, 3, 2, 1), 2),
+                stack(16 * n, (32 * n, 3, 2, 1), 1),
+                stack(32 * n, (32 * n, 3, 1, 0), (32 * n, 1, 1, 0)),
             ]
         )
-        self.audio_encoder = sound_encoder(1)
+        self.audio_encoder = sound_encoder(1, 2 * n)
         self.face_decoder_blocks = nn.ModuleList(
             [
-                stack(512, (512, 1, 1, 0)),
-                growing(1024, 512, 1, 1),
-                growing(1024, 512, 2, 2),
-                growing(768, 384, 2, 2),
-                growing(512, 256, 2, 2),
-                growing(320, 128, 2, 2),
-                growing(160, 64, 2, 2),
+                stack(32 * n, (32 * n, 1, 1, 0)),
+                growing(64 * n, 32 * n, 1, 1),
+                growing(64 * n, 32 * n, 2, 2),
+                growing(48 * n, 24 * n, 2, 2),
+                growing(32 * n, 16 * n, 2, 2),
+                growing(20 * n, 8 * n, 2, 2),
+                growing(10 * n, 4 * n, 2, 2),
             ]
         )
         self.output_block = nn.Sequential(
-            ConvBlock(nn.Conv2d(80, 32, 3, 1, 1)), nn.Conv2d(32, 3, 1), nn.Sigmoid()
+            ConvBlock(nn.Conv2d(5 * n, 2 * n, 3, 1, 1)), nn.Conv2d(2 * n, 3, 1), nn.Sigmoid()
         )
 
     def forward(self, mels: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
@@ -282,14 +282,14 @@ class Wav2Lip(nn.Module):
 class SyncNet(nn.Module):
     """The expert: embeddings of sound and of five frames of lips."""
 
-    def __init__(self) -> None:
+    def __init__(self, n: int = 32) -> None:
         super().__init__()
         self.face_encoder = stack(
             15,
-            *((32, 7, 1, 3), (64, 5, (1, 2), 1), 2, (128, 3, 2, 1), 3, (256, 3, 2, 1), 2),
-            *((512, 3, 2, 1), 2, (512, 3, 2, 1), (512, 3, 1, 0), (512, 1, 1, 0)),
+            *((n, 7, 1, 3), (2 * n, 5, (1, 2), 1), 2, (4 * n, 3, 2, 1), 3, (8 * n, 3, 2, 1), 2),
+            *((16 * n, 3, 2, 1), 2, (16 * n, 3, 2, 1), (16 * n, 3, 1, 0), (16 * n, 1, 1, 0)),
         )
-        self.audio_encoder = sound_encoder(2)
+        self.audio_encoder = sound_encoder(2, n)
 
     def forward(self, mels: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         embedded = self.audio_encoder(mels), self.face_encoder(faces)
