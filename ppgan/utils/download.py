@@ -4,20 +4,27 @@
 from __future__ import annotations
 
 import hashlib
+import tarfile
+import zipfile
 from pathlib import Path
 
+from filelock import FileLock
+
+from ppzoo.data.archive import extract_archive
 from ppzoo.download import cache_dir, download
 from ppzoo.errors import DataError
 from ppzoo.weights.manifest import BASE_URL, OFFICIAL, find_weights
 
 _BY_PATH = {file.path: file.name for file in OFFICIAL.values()}
+_TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def get_path_from_url(url: str, md5sum: str | None = None, check_exist: bool = True) -> str:
     """Fetch a file if it is not there yet, and return its path.
 
-    PaddleGAN's official weights are kept and checked as everywhere in ppzoo. Archives are not
-    unpacked: `ppzoo data prepare` does that for datasets.
+    PaddleGAN's official weights are kept and checked as everywhere in ppzoo. Of a zip or tar
+    archive, the path is that of a folder beside it with what it holds. PyTorch's files are left as
+    they are, though some are zip files and others are called `.tar`.
 
     Args:
         url: its address.
@@ -26,7 +33,7 @@ def get_path_from_url(url: str, md5sum: str | None = None, check_exist: bool = T
 
     Raises:
         UserError: it cannot be had.
-        DataError: it is another file.
+        DataError: it is another file, or an archive that cannot be unpacked or is not safe to.
     """
     name = _BY_PATH.get(url.removeprefix(BASE_URL))
     if name is not None:
@@ -35,4 +42,21 @@ def get_path_from_url(url: str, md5sum: str | None = None, check_exist: bool = T
         path = download(url, cache_dir() / "files" / Path(url.partition("?")[0]).name)
     if md5sum is not None and hashlib.md5(path.read_bytes()).hexdigest() != md5sum:
         raise DataError(f"{path} is not the file with the MD5 {md5sum}: remove it and try again")
-    return str(path)
+    return str(_unpacked(path) if _is_archive(path) else path)
+
+
+def _is_archive(path: Path) -> bool:
+    name = path.name.lower()
+    if name.endswith(".zip"):
+        return zipfile.is_zipfile(path)
+    return name.endswith(_TAR) and tarfile.is_tarfile(path)
+
+
+def _unpacked(path: Path) -> Path:
+    """Return the folder of an archive's files, which is made if it is not there yet."""
+    suffix = next(end for end in (".zip", *_TAR) if path.name.lower().endswith(end))
+    folder = path.with_name(path.name[: -len(suffix)])
+    with FileLock(path.with_name(f".{path.name}.unpacking")):
+        if not folder.is_dir():
+            extract_archive(path, folder)
+    return folder
