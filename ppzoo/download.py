@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -30,7 +31,9 @@ _TIMEOUTS = (10.0, 30.0)  # seconds until a connection stands, and between two p
 _ATTEMPTS = 4  # without any progress, per address
 _PAUSE = 1.0  # seconds before the second attempt, twice as long before each further one
 _CHUNK = 1 << 16  # bytes; what is lost where a connection breaks
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+# Python refuses to read numbers of thousands of digits.
+_LENGTH = re.compile(r"\d{1,40}", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,40})-(\d{1,40})/(\d{1,40})", re.ASCII)
 
 
 def cache_dir() -> Path:
@@ -131,6 +134,24 @@ class _Origin:
     def of(cls, url: str, response: Any, size: int | None) -> _Origin:
         headers = response.headers
         return cls(url, size, headers.get("ETag"), headers.get("Last-Modified"))
+
+    @classmethod
+    def noted(cls, text: str) -> _Origin:
+        """Return what a note says.
+
+        Raises:
+            ValueError: it is no note, or a damaged one.
+        """
+        try:
+            origin = cls(**json.loads(text))
+        except (TypeError, RecursionError) as error:
+            raise ValueError("no note") from error
+        texts = (origin.etag, origin.modified)
+        if not (isinstance(origin.url, str) and type(origin.size) in (int, type(None))):
+            raise ValueError("no note")
+        if not all(isinstance(text, (str, type(None))) for text in texts):
+            raise ValueError("no note")
+        return origin
 
     def is_known(self) -> bool:
         """Tell whether a later answer can be recognised as the same file."""
@@ -264,6 +285,7 @@ def _request(url: str, part: Path, verified: bool, progress: bool) -> None:
     with _network(part):
         response = requests.get(url, headers=headers, stream=True, timeout=_TIMEOUTS)
     with response:
+        _check_way(response)
         _check_answer(response, part, bool(start))
         if known is not None and start and not _continues(response, url, known, start):
             start = 0
@@ -282,6 +304,11 @@ def _network(part: Path) -> Iterator[None]:
         yield
     except exceptions.SSLError as error:
         raise _FailedError(f"has no valid certificate ({_cause(error)})") from error
+    except exceptions.ProxyError as error:
+        raise _UnreachableError(
+            "cannot be reached through the proxy that the environment variables HTTP_PROXY and "
+            f"HTTPS_PROXY name ({_cause(error)})"
+        ) from error
     except exceptions.ConnectTimeout as error:
         raise _UnreachableError("cannot be reached (no network? no answer)") from error
     except exceptions.Timeout as error:
@@ -291,15 +318,16 @@ def _network(part: Path) -> Iterator[None]:
     except exceptions.ConnectionError as error:
         # So is a pause in the middle that is too long: what has arrived decides.
         raise _UnreachableError(f"cannot be reached (no network? {_cause(error)})") from error
-    except exceptions.RequestException as error:
+    # Addresses that make no sense, of proxies and redirections, leave `requests` as other errors.
+    except (exceptions.RequestException, ValueError) as error:
         raise _FailedError(f"cannot be fetched ({_cause(error)})") from error
 
 
 def _beginning(url: str, part: Path, verified: bool) -> tuple[_Origin | None, int]:
     """Return what the part is a part of, and how much of it can be kept."""
     try:
-        known = _Origin(**json.loads(_note(part).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        known = _Origin.noted(_note(part).read_text("utf-8"))
+    except (OSError, ValueError):
         return None, 0
     usable = known.size is not None and (verified or (known.url == url and known.is_known()))
     if not usable:
@@ -308,12 +336,20 @@ def _beginning(url: str, part: Path, verified: bool) -> tuple[_Origin | None, in
     return known, max(0, min(_size(part), known.size - 1))
 
 
+def _check_way(response: Any) -> None:
+    """Refuse to be led from where nobody on the way can change the file to where everybody can."""
+    schemes = [urlsplit(hop.url).scheme for hop in (*response.history, response)]
+    if ("https", "http") in itertools.pairwise(schemes):
+        raise _FailedError("redirects from https to http, where a file can be changed on its way")
+
+
 def _check_answer(response: Any, part: Path, ranged: bool) -> None:
     status = response.status_code
+    answer = f"answers {status} {_printable(response.reason or '')}".rstrip()
     if status in (408, 425, 429) or status >= 500:
-        raise _BrokenOffError(f"answers {status} {response.reason}")
+        raise _BrokenOffError(answer)
     if status != 200 and not (ranged and status in (206, 416)):
-        raise _FailedError(f"answers {status} {response.reason}")
+        raise _FailedError(answer)
     kind = response.headers.get("Content-Type", "")
     if status != 416 and kind.startswith("text/html") and not part.stem.endswith((".html", ".htm")):
         raise _FailedError("answers with a web page: does the network ask for a login?")
@@ -335,9 +371,9 @@ def _receive(url: str, response: Any, part: Path, start: int, progress: bool) ->
 
     length = response.headers.get("Content-Length", "")
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-    size = start + int(length) if length.isdigit() and not encoded else None
+    size = start + int(length) if _LENGTH.fullmatch(length) and not encoded else None
     _check_space(part, start, size)
-    with _writing(part):
+    with _kept_if_of_use(part, size), _writing(part):
         if start == 0:
             _discard(part)
             note = dataclasses.asdict(_Origin.of(url, response, size))
@@ -364,6 +400,17 @@ def _receive(url: str, response: Any, part: Path, start: int, progress: bool) ->
             os.fsync(file.fileno())
     if size is not None and _size(part) != size:
         raise _BrokenOffError(f"breaks off after {_size(part)} of {size} bytes")
+
+
+@contextlib.contextmanager
+def _kept_if_of_use(part: Path, size: int | None) -> Iterator[None]:
+    """Leave no part that cannot be continued; of an endless one, the disk would stay full."""
+    try:
+        yield
+    except (UserError, _BrokenOffError, _FailedError):
+        if size is None:
+            _discard(part)
+        raise
 
 
 def _chunks(response: Any, part: Path) -> Iterator[bytes]:
@@ -401,7 +448,15 @@ def _discard(part: Path) -> None:
 
 def _cause(error: BaseException) -> str:
     """Return the innermost reason of an error of `requests`, which wraps those of three layers."""
-    reason: Any = error.args[0] if error.args else error
-    reason = getattr(reason, "reason", reason)
-    text = str(reason)
-    return text.rpartition(": ")[2] or type(error).__name__
+    inner: Any = error
+    while inner is not None:
+        reason, inner = inner, getattr(inner, "reason", None)
+        if not isinstance(inner, BaseException):
+            wrapped = [part for part in reason.args if isinstance(part, BaseException)]
+            inner = wrapped[0] if wrapped else getattr(reason, "original_error", None)
+    return _printable(str(reason).rpartition(": ")[2]) or type(reason).__name__
+
+
+def _printable(text: str) -> str:
+    """Return what a server says so that it cannot act on a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text[:200])

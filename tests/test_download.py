@@ -3,8 +3,6 @@
 
 import contextlib
 import errno
-import hashlib
-import http.server
 import io
 import os
 import socket
@@ -16,80 +14,36 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
 
 from ppzoo import download as module
 from ppzoo.download import cache_dir, download, file_sha256
 from ppzoo.errors import DataError, UserError
 
-DATA = bytes(range(256)) * 4000  # about a megabyte
-SUM = hashlib.sha256(DATA).hexdigest()
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves `data` at every address; faults are attributes."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.data, self.etag, self.ranges = DATA, '"v1"', True
-        self.status, self.kind, self.extra = {}, "application/octet-stream", {}
-        self.cuts = []  # bytes after which the next answers break off
-        self.chunked = False
-        self.delay = 0.0
-        self.stall_at, self.go_on = None, threading.Event()
-        self.asked = []  # (path, Range) of every request
-
-    def url(self, path="/file.bin"):
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-    def handle_error(self, request, client_address):
-        pass  # clients that hang up are part of the tests
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        s, wanted = self.server, self.headers.get("Range")
-        s.asked.append((self.path, wanted))
-        if self.path in s.status:
-            self.send_error(s.status[self.path])
-            return
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and s.ranges else None
-        if start is not None and start >= len(s.data):
-            self.send_error(416)
-            return
-        self.send_response(200 if start is None else 206)
-        body = s.data[start or 0 :]
-        if start is not None:
-            total = len(s.data)
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
-        if s.etag:
-            self.send_header("ETag", s.etag)
-        if not s.chunked:
-            self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", s.kind)
-        for name, value in s.extra.items():
-            self.send_header(name, value)
-        self.end_headers()
-        time.sleep(s.delay)
-        if s.stall_at:
-            self.wfile.write(body[: s.stall_at])
-            s.go_on.wait(30)
-            return
-        self.wfile.write(body[: s.cuts.pop(0)] if s.cuts else body)
+from .server import DATA, SUM, answering, serving
 
 
 @pytest.fixture
 def server():
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
+    with serving() as running:
         yield running
-        running.shutdown()
-        thread.join()
+
+
+@pytest.fixture
+def https(monkeypatch):
+    """Answer for https, too, on the servers of these tests; its certificates are Requests' part."""
+    send = HTTPAdapter.send
+
+    def send_plainly(self, request, **options):
+        address = request.url
+        request.url = address.replace("https:", "http:")
+        response = send(self, request, **options)
+        request.url = response.url = address
+        return response
+
+    monkeypatch.setattr(HTTPAdapter, "send", send_plainly)
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +64,27 @@ def break_off(server, path, at=300_000, again=0):
         download(server.url(), path)
     server.cuts, server.asked = [], []
     assert Path(f"{path}.part").stat().st_size == at
+
+
+def download_to_a_full_disk(server, path):
+    """Fetch the file in a process that can write files of 500 000 bytes."""
+    script = """
+        import resource, signal, sys
+        from ppzoo.download import download
+        from ppzoo.errors import UserError
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+        try:
+            download(sys.argv[1], sys.argv[2])
+        except UserError as error:
+            sys.exit(f"told: {error}")
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), server.url(), str(path)],
+        capture_output=True,
+        text=True,
+    )
+    assert f"told: cannot write {path}.part: {os.strerror(errno.EFBIG)}" in result.stderr
 
 
 def test_fetches_once(server, tmp_path):
@@ -198,7 +173,17 @@ class TestResuming:
 
     def test_a_part_of_unknown_origin_is_not_used(self, server, tmp_path):
         path = tmp_path / "f"
-        for note in (None, "{", '{"what": 1}', "[]"):
+        for note in (
+            None,
+            "{",
+            '{"what": 1}',
+            "[]",
+            "[" * 100_000,
+            '{"url": "x", "size": "9", "etag": "v1", "modified": null}',
+            '{"url": "x", "size": true, "etag": "v1", "modified": null}',
+            '{"url": 5, "size": 9, "etag": "v1", "modified": null}',
+            '{"url": "x", "size": 9, "etag": [], "modified": null}',
+        ):
             Path(f"{path}.part").write_bytes(b"something else")
             if note is not None:
                 Path(f"{path}.part.json").write_text(note)
@@ -308,13 +293,9 @@ class TestFailures:
         assert not Path(f"{path}.part").exists()
 
     def test_wrong_checksum_at_one_address_only(self, server, tmp_path):
-        with Server() as second:
-            thread = threading.Thread(target=second.serve_forever, args=(0.01,))
-            thread.start()
+        with serving() as second:
             server.data = DATA[::-1]
             path = download(server.url(), tmp_path / "f", sha256=SUM, mirrors=[second.url()])
-            second.shutdown()
-            thread.join()
         assert path.read_bytes() == DATA
 
     def test_an_existing_file_is_never_replaced(self, server, tmp_path):
@@ -345,13 +326,45 @@ class TestFailures:
         assert repr(url) in self.fails(url, tmp_path / "f")
         assert repr(url) in self.fails("http://127.0.0.1:9", tmp_path / "f", mirrors=[url])
 
-    def test_redirected_to_a_file(self, server, tmp_path):
-        server.status = {}
-        server.extra = {"Location": "file:///etc/hostname"}
-        original = Handler.send_response
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Handler, "send_response", lambda self, code: original(self, 302))
-            assert "cannot be fetched" in self.fails(server.url(), tmp_path / "f")
+    @pytest.mark.parametrize(
+        "place", ["file:///etc/hostname", "ftp://127.0.0.1/f", "http://[", "http://.a..b", "//:x"]
+    )
+    def test_redirected_to_what_is_no_address(self, server, tmp_path, place):
+        server.elsewhere = {"/file.bin": place}
+        assert "cannot be fetched" in self.fails(server.url(), tmp_path / "f")
+
+    def test_redirected_in_circles(self, server, tmp_path):
+        server.elsewhere = {"/file.bin": "/b", "/b": "/file.bin"}
+        assert "Exceeded 30 redirects" in self.fails(server.url(), tmp_path / "f")
+        server.elsewhere = {"/file.bin": "/b"}
+        assert download(server.url(), tmp_path / "f").read_bytes() == DATA
+
+    def test_redirected_from_https_to_http(self, server, tmp_path, https):
+        address = server.url("/b").replace("http", "https")
+        server.elsewhere = {"/file.bin": server.url("/plain"), "/c": address}
+        start = server.url().replace("http", "https")
+        assert "redirects from https to http" in self.fails(start, tmp_path / "f")
+        assert os.listdir(tmp_path) == [".f.lock"]
+        # Nothing is lost on the way from http to https.
+        assert download(server.url("/c"), tmp_path / "f").read_bytes() == DATA
+
+    def test_no_certificate(self, server, tmp_path):
+        address = server.url().replace("http", "https")
+        assert "has no valid certificate" in self.fails(address, tmp_path / "f")
+
+    @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+    def test_a_proxy_that_is_not_there(self, tmp_path, monkeypatch, variable):
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
+        text = self.fails("http://example.com/f", tmp_path / "f")
+        assert "through the proxy" in text
+        assert "Connection refused" in text
+
+    @pytest.mark.parametrize("proxy", ["http://[", "nonsense://x", "http://.a..b:1"])
+    def test_a_proxy_that_is_no_address(self, tmp_path, monkeypatch, proxy):
+        monkeypatch.setenv("http_proxy", proxy)
+        assert "cannot be fetched" in self.fails("http://example.com/f", tmp_path / "f")
 
     def test_folder_in_the_way(self, server, tmp_path):
         assert "it is a folder" in self.fails(server.url(), tmp_path)
@@ -368,29 +381,122 @@ class TestFailures:
         assert "free some space" in text
 
     def test_full_disk_in_the_middle(self, server, tmp_path):
-        script = """
-            import resource, signal, sys
-            from ppzoo.download import download
-            from ppzoo.errors import UserError
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
-            try:
-                download(sys.argv[1], sys.argv[2])
-            except UserError as error:
-                sys.exit(f"told: {error}")
-        """
         path = tmp_path / "f"
-        result = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(script), server.url(), str(path)],
-            capture_output=True,
-            text=True,
-        )
-        assert f"told: cannot write {path}.part: {os.strerror(errno.EFBIG)}" in result.stderr
+        download_to_a_full_disk(server, path)
         assert not path.exists()
         server.asked = []
         download(server.url(), path)  # there is space again
         assert path.read_bytes() == DATA
         assert server.asked[0][1] == "bytes=500000-"
+
+
+class TestLyingServers:
+    """What a server says of itself is not believed without need."""
+
+    def answered(self, tmp_path, head, body=b"abc"):
+        """Return what is fetched, or the one sentence that says why nothing is."""
+        data = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + body
+        with answering(data) as address:
+            return self.fetched(tmp_path, address)
+
+    def fetched(self, tmp_path, address):
+        path = tmp_path / "f"
+        path.unlink(missing_ok=True)
+        try:
+            return download(address, path).read_bytes()
+        except UserError as error:
+            text = str(error)
+        assert not path.exists()
+        assert text.isprintable()
+        return text
+
+    def test_more_than_announced(self, tmp_path):
+        assert self.answered(tmp_path, b"Content-Length: 3", b"abcdef") == b"abc"
+
+    def test_less_than_announced(self, tmp_path):
+        assert "breaks off after" in self.answered(tmp_path, b"Content-Length: 9")
+
+    def test_more_than_any_disk(self, tmp_path):
+        text = self.answered(tmp_path, b"Content-Length: 99999999999999999999")
+        assert "are to come and the disk of" in text
+
+    @pytest.mark.parametrize("length", [b"\xb2", b"9" * 5000, b"-3", b"+3", b"three"])
+    def test_lengths_that_are_no_numbers(self, tmp_path, length):
+        assert self.answered(tmp_path, b"Content-Length: " + length) == b"abc"
+
+    def test_two_lengths(self, tmp_path):
+        assert "3, 5" in self.answered(tmp_path, b"Content-Length: 3\r\nContent-Length: 5")
+
+    def test_damaged_pieces(self, tmp_path):
+        for body in (b"zz\r\nabc", b"f" * 5000 + b"\r\nabc", b"-3\r\nabc", b"3\r\nabc"):
+            text = self.answered(tmp_path, b"Transfer-Encoding: chunked", body)
+            assert "breaks off" in text or "cannot be fetched" in text
+            # What cannot be continued would fill the disk in vain.
+            assert os.listdir(tmp_path) == [".f.lock"]
+
+    def test_not_compressed_as_it_says(self, tmp_path):
+        assert "cannot be fetched" in self.answered(tmp_path, b"Content-Encoding: gzip")
+
+    def test_ranges_of_numbers_beyond_all_bounds(self, server, tmp_path):
+        path = tmp_path / "f"
+        break_off(server, path)
+        server.ranges = False
+        server.extra = {"Content-Range": "bytes 300000-" + "9" * 5000 + "/" + "9" * 5000}
+        assert download(server.url(), path).read_bytes() == DATA
+
+    def test_words_that_act_on_terminals(self, tmp_path):
+        with answering(b"HTTP/1.1 404 \x1b[31mred\x1b]0;title\x07\r\n\r\n") as address:
+            assert "404 ?[31mred" in self.fetched(tmp_path, address)
+        with answering(b"HTTP/1.1 \x1b[31m\r\n") as address:
+            assert "?[31m" in self.fetched(tmp_path, address)
+
+    def test_pieces_that_arrive_slowly(self, server, tmp_path, monkeypatch):
+        server.drip = (100_000, 0.01)
+        assert download(server.url(), tmp_path / "f").read_bytes() == DATA
+        # Slower than the patience between two pieces: it goes on from what has come.
+        monkeypatch.setattr(module, "_TIMEOUTS", (1, 0.05))
+        server.data, server.drip, server.asked = DATA[:5000], (1000, 0.15), []
+        assert download(server.url(), tmp_path / "g").read_bytes() == DATA[:5000]
+        assert len(server.asked) > 2
+
+    def test_endless_files_leave_nothing_on_a_full_disk(self, server, tmp_path):
+        server.chunked = True
+        path = tmp_path / "f"
+        download_to_a_full_disk(server, path)
+        assert os.listdir(tmp_path) == [".f.lock"]
+
+    @settings(
+        max_examples=100,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(data=st.data())
+    def test_any_answer_gives_the_file_or_one_sentence(self, tmp_path, data):
+        answer = bytearray(data.draw(st.sampled_from(ANSWERS)))
+        for _ in range(data.draw(st.integers(0, 3))):
+            start = data.draw(st.integers(0, len(answer)))
+            end = start + data.draw(st.integers(0, 6))
+            answer[start:end] = data.draw(st.binary(max_size=6) | st.sampled_from(WORDS))
+        with answering(bytes(answer)) as address, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "_ATTEMPTS", 1)
+            self.fetched(tmp_path, address)
+        assert set(os.listdir(tmp_path)) <= {"f", "f.part", "f.part.json", ".f.lock"}
+
+
+ANSWERS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nETag: x\r\n\r\nabc",
+    b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-2/3\r\n\r\nbc",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/f\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>",
+]
+WORDS = [
+    *(b"\r\n", b"\r\n\r\n", b":", b"0", b"9" * 30, b"9" * 5000, b"-", b"\xff", b"\xb2", b"["),
+    *(b"Content-Length: ", b"Content-Encoding: gzip\r\n", b"Content-Range: bytes ", b"\x1b[31m"),
+    *(b"Location: http://[\r\n", b"Location: file:///etc/hostname\r\n", b"301", b"416", b"503"),
+]
 
 
 def test_threads_of_several_callers_fetch_once(server, tmp_path):
