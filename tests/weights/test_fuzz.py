@@ -8,6 +8,7 @@ many files a test, other ones each time.
 
 import os
 import pickle
+import re
 import time
 
 import numpy as np
@@ -183,7 +184,8 @@ def test_compressed_bombs(place):
 def test_parts_within_parts_are_not_read_again_and_again(place):
     data = mutants.overlapping_parts(300, 100_000)
     start = time.process_time()
-    assert "more memory than there is room for" in refusal(place, data)
+    # Since 3.12.2, Python itself finds parts that overlap.
+    assert re.search("more memory than there is room for|is damaged", refusal(place, data))
     assert time.process_time() - start < 2
     place[1].write_bytes(mutants.overlapping_parts(1, 1000))
     assert read(place[1])["w0"].shape == (1,)
