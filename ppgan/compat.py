@@ -181,7 +181,7 @@ def refuse_a_mixture() -> None:
         return
     raise ImportError(
         f"PaddleGAN {other.version} is installed beside ppzoo, {_place(other)}, and both are "
-        "called ppgan: remove it, `pip uninstall ppgan`, then install ppzoo again as you did before, "
+        "called ppgan: remove it, `pip uninstall ppgan`, then install ppzoo as you did before, "
         "since files of the same name go with it"
     )
 
