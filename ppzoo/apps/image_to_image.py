@@ -27,6 +27,7 @@ from ppzoo.media.image import load_image, to_uint8_images, write_image
 from ppzoo.networks.latent import LatentGenerator
 from ppzoo.runtime import select_device
 from ppzoo.weights import load_state, read, select_net
+from ppzoo.weights.torch_names import TorchArrays
 
 _LOG = logging.getLogger(__name__)
 
@@ -404,8 +405,8 @@ def infer_generator(arrays: Mapping[str, np.ndarray], source: Source = "weights"
     norm_type = "none"
     if any(key.endswith("._mean") for key in shapes):
         norm_type = "batch"
-    elif any(key.endswith(".scale") for key in shapes):
-        norm_type = "instance"
+    elif isinstance(arrays, TorchArrays) or any(key.endswith(".scale") for key in shapes):
+        norm_type = "instance"  # which in PyTorch has no weights
     first, last = kernels.get("model.model.0.weight"), kernels.get("model.model.3.weight")
     if first and last and first[2:] == (4, 4):
         return {

@@ -15,6 +15,7 @@ import paddle
 import pytest
 from paddle import nn
 
+from ppzoo import registry
 from ppzoo.engine import checkpoint
 from ppzoo.errors import WeightsError
 from ppzoo.lipsync.syncnet import SyncNetColor
@@ -212,3 +213,43 @@ def test_layers_that_pytorch_stores_in_another_way() -> None:
     np.testing.assert_array_equal(found["plain.bias"], [0, 0])
     np.testing.assert_array_equal(found["norm._mean"], theirs["norm.running_mean"])
     np.testing.assert_array_equal(found["norm._variance"], theirs["norm.running_var"])
+
+
+def test_predictors_know_the_networks_of_the_originals() -> None:
+    from ppzoo.apps.animation import infer_firstorder
+    from ppzoo.apps.image_to_image import infer_generator
+    from ppzoo.apps.super_resolution import infer_network
+    from ppzoo.apps.wav2lip import infer_wav2lip
+
+    infer: dict[str, Callable[..., Any]] = {"cyclegan_G_A.pth": infer_generator}
+    infer |= {"pix2pix_G.pth": infer_generator, "wav2lip.pth": infer_wav2lip}
+    infer |= dict.fromkeys(("esrgan.pth", "esrgan_basicsr.pth"), infer_network)
+    for name, infer_from in infer.items():
+        arrays = select_net(read(FILES / name), "generator", name)
+        spec = dict(infer_from(arrays, name))
+        net = registry.build(registry.GENERATORS, spec)
+        assert type(net) is type(NETWORKS[name][0]())
+        load_state(net, arrays, name)
+
+    content = read(FILES / "first_order.pth.tar")
+    spec = infer_firstorder(content, "first_order.pth.tar")
+    parts = spec["generator"]
+    load_state(
+        KPDetector(**spec["common_params"], **parts["kp_detector_cfg"]), content["kp_detector"], ""
+    )
+    load_state(
+        OcclusionAwareGenerator(**spec["common_params"], **parts["generator_cfg"]),
+        content["generator"],
+        "",
+    )
+
+
+def test_predictor_of_an_original_file() -> None:
+    from ppzoo.apps.cyclegan import CycleGANPredictor
+
+    predictor = CycleGANPredictor(weight_path=FILES / "cyclegan_G_A.pth")
+    picture = (drawn(0, 1, 3, 32, 32).numpy()[0].transpose(1, 2, 0) * 127.5 + 127.5).round()
+    made = predictor.run(picture.astype(np.uint8))
+    theirs = (expected("cyclegan_G_A")["made"][0].transpose(1, 2, 0) + 1) * 127.5
+    assert made.shape == (32, 32, 3)
+    assert np.abs(made - theirs).mean() < 1  # of 255: the input had been rounded
