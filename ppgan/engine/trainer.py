@@ -112,7 +112,7 @@ class Trainer:
         Args:
             epoch: in their names.
             name: accepted as PaddleGAN's; both kinds are written.
-            keep: accepted as PaddleGAN's; nothing is removed.
+            keep: accepted as PaddleGAN's; of a run's checkpoints the latest is kept.
         """
         self.engine.save(f"{'epoch' if self.engine.by_epoch else 'iter'}_{epoch}")
 
