@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -34,7 +35,6 @@ BEGIN, END = "<!-- configs -->", "<!-- /configs -->"
 # What two steps on a small machine need to be short; data paths come from `paddlegan_data`.
 SHORT = (
     "total_iters=2",
-    "dataset.train.batch_size=2",
     "validate.interval=2",
     "validate.save_img=true",
     "log_config.interval=1",
@@ -81,6 +81,21 @@ class Row:
         return f"| {self.file} | {self.model} | {self.result} | {ours} |"
 
 
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a training may take.
+
+    Args:
+        scratch: a folder for data and runs.
+        batch: samples of a batch at most.
+        seconds: for a file.
+    """
+
+    scratch: Path
+    batch: int
+    seconds: float
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,6 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--train", action="store_true", help="train two steps and evaluate")
     add("--only", nargs="+", metavar="NAME", help="these files only, without .yaml")
     add("--write", type=Path, metavar="FILE", help="put the table into this file; needs --train")
+    # Full-size networks at full-size crops need gigabytes for one sample.
+    add("--batch", type=int, default=2, help="samples of a batch at most; default: %(default)s")
     add("--timeout", type=float, default=1800.0, help="seconds for a file; default: %(default)s")
     args = parser.parse_args(argv)
     if args.write and not args.train:
@@ -96,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         files = _files(args.folder, args.only)
         with tempfile.TemporaryDirectory() as scratch:
-            rows = [examine(file, args.train, Path(scratch), args.timeout) for file in files]
+            limits = Limits(Path(scratch), args.batch, args.timeout)
+            rows = [examine(file, limits if args.train else None) for file in files]
         if args.write:
             write_table(args.write, rows)
     except UserError as error:
@@ -118,11 +136,11 @@ def _files(folder: Path, only: Sequence[str] | None) -> list[Path]:
     return files
 
 
-def examine(file: Path, train: bool, scratch: Path, timeout: float) -> Row:
+def examine(file: Path, limits: Limits | None) -> Row:
     """Check a file, train it if asked to, print what came of it, and return it."""
     row = check(file)
-    if train and row.result == "checks":
-        row = train_and_evaluate(file, row.model, scratch, timeout)
+    if limits is not None and row.result == "checks":
+        row = train_and_evaluate(file, row.model, limits)
     print(f"{row.file}: {row.result}{f' ({row.detail})' if row.detail else ''}", flush=True)
     return row
 
@@ -139,28 +157,30 @@ def check(file: Path) -> Row:
     return Row(file.name, config.model.name, "checks")
 
 
-def train_and_evaluate(file: Path, model: str, scratch: Path, timeout: float) -> Row:
+def train_and_evaluate(file: Path, model: str, limits: Limits) -> Row:
     """Draw the data that a file names, train it for two steps and evaluate, in a new process."""
-    folder, home = scratch / file.stem, scratch / "home"
+    folder, home = limits.scratch / file.stem, limits.scratch / "home"
     environment = {**os.environ, "PPZOO_HOME": str(home), "PYTHONPATH": str(ROOT)}
-    if not home.is_dir():
-        here, os.environ["PPZOO_HOME"] = os.environ.get("PPZOO_HOME"), str(home)
-        try:
-            paddlegan_data.write_weights()
-        finally:
-            os.environ.pop("PPZOO_HOME")
-            os.environ.update({} if here is None else {"PPZOO_HOME": here})
-    options = [*SHORT, *paddlegan_data.overrides(load_config(file), folder)]
+    config = load_config(file)
+    with mock.patch.dict(os.environ, PPZOO_HOME=str(home)):
+        paddlegan_data.write_weights(config)
+    options = [*SHORT, *paddlegan_data.overrides(config, folder)]
     options.append(f"output_dir={folder / 'output'}")
+    options.append(f"dataset.train.batch_size={min(limits.batch, config.dataset.train.batch_size)}")
     paddlegan_data.draw(load_config(file, options))
     command = [sys.executable, str(MAIN), "-c", str(file.resolve()), "-o", *options]
     began = time.monotonic()
     try:
         done = subprocess.run(
-            command, cwd=scratch, env=environment, capture_output=True, text=True, timeout=timeout
+            command,
+            cwd=limits.scratch,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=limits.seconds,
         )
     except subprocess.TimeoutExpired:
-        return Row(file.name, model, "fails", f"not done after {timeout:.0f} s")
+        return Row(file.name, model, "fails", f"not done after {limits.seconds:.0f} s")
     wrong = _what_is_missing(folder / "output", done)
     if wrong:
         return Row(file.name, model, "fails", wrong)
@@ -170,7 +190,7 @@ def train_and_evaluate(file: Path, model: str, scratch: Path, timeout: float) ->
 def _what_is_missing(output: Path, done: subprocess.CompletedProcess[str]) -> str:
     """Return what a run lacks of two steps and an evaluation, "" if nothing."""
     if done.returncode:
-        return (done.stderr.strip() or done.stdout.strip())[-2000:] or f"exit {done.returncode}"
+        return f"exit code {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}"
     logs = [path.read_text("utf-8") for path in output.glob("*/log.txt")]
     if len(logs) != 1 or not list(output.glob("*/iter_2_weight.pdparams")):
         return "it left no weights"
@@ -188,14 +208,14 @@ def table(rows: Iterable[Row]) -> str:
             f"Of PaddleGAN's {len(rows)} files, {trains} train and {len(rows) - trains} parse.",
             "*trains*: the file itself took two steps and was evaluated, with nothing changed",
             "but, by `-o`, the paths of its data (drawn for it), the length, the intervals and the",
-            "batch size, which was 2; random weights stood in for the official ones of losses and",
+            "batch size (at most 2); random weights stood in for the official ones of losses and",
             "metrics. *parses*: the whole file is read, and all that ppzoo knows in it is checked;",
             "one sentence names what ppzoo does not have yet, and training ends with it.",
             "",
             f"PaddleGAN 的 {len(rows)} 个配置文件中，{trains} 个可以训练（trains），"
             f"{len(rows) - trains} 个可以解析（parses）。",
             "*trains*：原文件训练两步并完成评估，只用 `-o` 改了数据路径（数据为程序绘制）、",
-            "训练长度、间隔，并把批大小设为 2；损失与指标以随机权重代替官方权重。",
+            "训练长度、间隔，并把批大小限为 2；损失与指标以随机权重代替官方权重。",
             "*parses*：整个文件被读取，其中 ppzoo 已有的部分都经过检查；",
             "报错只有一句话，说明 ppzoo 还没有什么。",
             "",

@@ -8,6 +8,7 @@ overrides lead there.
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,22 @@ PATH_KEYS = (
     "ann_file",
     "noise_path",
 )
-# Samples of an evaluation; a train set has as many, or what the batch takes.
+# The official weights that models, losses and metrics take.
+WEIGHTS: Mapping[str, Sequence[str]] = {
+    "FID": ("inception_v3",),
+    "FirstOrderModel": ("vgg19",),
+    "FirstOrderModelMobile": ("vgg19",),
+    "LPIPSMetric": ("lpips_lin_vgg", "lpips_vgg16"),
+    "PerceptualLoss": ("vgg19",),
+    "Wav2LipModel": ("syncnet",),
+    "Wav2LipModelHq": ("syncnet",),
+}
+# Samples of each set that is drawn, but for digits and frames.
 SAMPLES = 4
-SECONDS = 2
+SECONDS = 1
 FPS = 25
 _SOUND_RATE = 16000
+_DISTINCT = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +137,16 @@ def _pictures(folder: Path, count: int, height: int, width: int, first: int = 0)
         write_image(folder / f"{number:04d}.png", picture(first + number, height, width))
 
 
+def _film(folder: Path, name: str, frames: int, side: int, first: int = 0) -> None:
+    """Draw frames; after a few they repeat."""
+    for number in range(frames):
+        path = folder / name.format(number)
+        if number < _DISTINCT:
+            write_image(path, picture(first + number, side, side))
+        else:
+            shutil.copyfile(folder / name.format(number % _DISTINCT), path)
+
+
 def _pairs_side_by_side(wanted: Wanted) -> None:
     _pictures(wanted.path("dataroot"), SAMPLES, 256, 512)
 
@@ -155,10 +177,7 @@ def _clips(wanted: Wanted) -> None:
     names = ("001",) if wanted.is_train else ("000", "011")
     for clip in names:
         for key, divisor in (("gt_folder", 1), ("lq_folder", 4 if is_enlarged else 1)):
-            for number in range(frames):
-                side = wanted.crop // divisor
-                path = wanted.path(key) / clip / f"{number:08d}.png"
-                write_image(path, picture(number % 7, side, side))
+            _film(wanted.path(key) / clip, "{:08d}.png", frames, wanted.crop // divisor)
     listed = wanted.path("ann_file")
     lines = listed.read_text("utf-8").splitlines() if listed.is_file() else []
     lines += [f"{clip} {frames} ({wanted.crop},{wanted.crop},3)" for clip in names]
@@ -169,19 +188,17 @@ def _clips(wanted: Wanted) -> None:
 def _videos(wanted: Wanted) -> None:
     folder = wanted.path("dataroot") / ("train" if wanted.is_train else "test")
     for clip in range(2):
-        for number in range(3):
-            write_image(folder / f"{clip}.mp4" / f"{number}.png", picture(clip + number, 64, 64))
+        _film(folder / f"{clip}.mp4", "{}.png", 3, 64, first=clip)
 
 
 def _talking_faces(wanted: Wanted) -> None:
     import scipy.io.wavfile
 
     root, split = wanted.path("dataroot"), wanted.component.kwargs["split"]
-    names = [f"{split}/{number:05d}" for number in range(SAMPLES)]
+    names = [f"{split}/{number:05d}" for number in range(2)]
     time = np.arange(SECONDS * _SOUND_RATE) / _SOUND_RATE
     for number, name in enumerate(names):
-        for frame in range(SECONDS * FPS):
-            write_image(root / name / f"{frame}.jpg", picture(number + frame, 96, 96))
+        _film(root / name, "{}.jpg", SECONDS * FPS, 96, first=number)
         sound = np.sin(2 * np.pi * (200 + 60 * number) * time) * np.sin(9 * time)
         samples = (sound * 20000).astype(np.int16)
         scipy.io.wavfile.write(root / name / "audio.wav", _SOUND_RATE, samples)
@@ -211,31 +228,39 @@ DRAWN: Mapping[str, Callable[[Wanted], None]] = {
 }
 
 
-def write_weights() -> None:
-    """Write random weights in the place of the official ones that losses and metrics take.
+def write_weights(config: TrainConfig) -> None:
+    """Write random weights in the place of the official ones that a config's parts take.
 
     They go where `PPZOO_HOME` says.
     """
+    from ppzoo.weights import write_pdparams
+    from ppzoo.weights.manifest import cached_path
+
+    metrics = config.validation.metrics if config.validation else {}
+    parts = [component.name for _, component in _components([config.model, *metrics.values()])]
+    for name in sorted({name for part in parts for name in WEIGHTS.get(part, ())}):
+        path = cached_path(name)
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_pdparams(path, _random_weights(name))
+
+
+def _random_weights(name: str) -> Mapping[str, Any]:
     import paddle
 
     from ppzoo.lipsync.syncnet import SyncNetColor
     from ppzoo.networks.inception import InceptionV3
     from ppzoo.networks.vgg import VGGFeatures
-    from ppzoo.weights import write_pdparams
-    from ppzoo.weights.manifest import cached_path
 
     paddle.seed(0)
-    contents: dict[str, Any] = {
-        "inception_v3": InceptionV3([3], normalize_input=False).state_dict(),
-        "syncnet": SyncNetColor().state_dict(),
-        "lpips_lin_vgg": _heads((64, 128, 256, 512, 512)),
-    }
-    for name, kind, last in (("vgg19", "vgg19", 36), ("lpips_vgg16", "vgg16", 30)):
-        contents[name] = _classifier(VGGFeatures([last], kind).state_dict())
-    for name, content in contents.items():
-        path = cached_path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_pdparams(path, content)
+    if name == "inception_v3":
+        return InceptionV3([3], normalize_input=False).state_dict()
+    if name == "syncnet":
+        return SyncNetColor().state_dict()
+    if name == "lpips_lin_vgg":
+        return _heads((64, 128, 256, 512, 512))
+    last, kind = (36, "vgg19") if name == "vgg19" else (30, "vgg16")
+    return _classifier(VGGFeatures([last], kind).state_dict())
 
 
 def _heads(channels: Sequence[int]) -> dict[str, np.ndarray]:
