@@ -7,10 +7,14 @@ absolute path of an archive has any effect, whatever the version of Python's `ta
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import functools
+import gzip
+import lzma
 import os
 import re
+import secrets
 import shutil
 import stat
 import tarfile
@@ -21,11 +25,21 @@ from typing import Any, NamedTuple
 
 from ppzoo.errors import DataError
 
-_CHUNK = 1 << 20
+# The most that is read at once. `tarfile` reads a header of any size in one piece.
+_CHUNK = 1 << 17
+_PER_ENTRY = 4096  # bytes of an archive beside the content: headers, filling
 # Leftovers of macOS, which look like pictures by their names.
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$)")
 # Pictures hardly compress: what grows more than this has been made to fill disks.
 _MOST_GROWTH, _ALWAYS_ALLOWED = 50, 16 * 2**20
+# Python unpacks parts of zip archives in any other way without a limit of memory.
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_STREAMS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"\x5d\x00\x00": lzma.open,
+}
 
 
 class _Member(NamedTuple):
@@ -70,10 +84,10 @@ def extract_archive(
         raise DataError(f"{folder} is there already: choose another place or remove it")
     folder.parent.mkdir(parents=True, exist_ok=True)
     limit = min(max_bytes, max(_ALWAYS_ALLOWED, _MOST_GROWTH * _size(path)))
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    with _open(path) as members, contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, partial, ignore_errors=True)
+    partial = folder.with_name(f".{folder.name[:40]}.{secrets.token_hex(6)}.part")
+    with _open(path, limit, max_files) as members, contextlib.ExitStack() as stack:
         partial.mkdir()
+        stack.callback(shutil.rmtree, partial, ignore_errors=True)
         count, size = 0, 0
         bar = stack.enter_context(
             tqdm(desc=path.name, unit="file", disable=None if progress else True)
@@ -99,34 +113,99 @@ def extract_archive(
     return count
 
 
+def is_archive(path: str | os.PathLike[str]) -> bool:
+    """Tell whether `extract_archive` takes a file for an archive; it may be a damaged one."""
+    path = Path(path)
+    try:
+        if zipfile.is_zipfile(path):
+            return True
+        with _tar(path, _ALWAYS_ALLOWED) as archive:
+            return archive.next() is not None
+    # Both readers answer other files with a dozen kinds of exceptions.
+    except Exception:
+        return False
+
+
+class _Bounded:
+    """A stream of which no more is read than an honest archive holds.
+
+    Args:
+        stream: what may be compressed, and grow as it is read.
+        most: bytes, from its start.
+    """
+
+    def __init__(self, stream: Any, most: int) -> None:
+        self._stream = stream
+        self._most = most
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes, not too many at once."""
+        self._check(count, _CHUNK)
+        self._check(self._stream.tell() + count, self._most)
+        return self._stream.read(count)
+
+    def seek(self, position: int) -> int:
+        """Go to a place that can be reached within the limit."""
+        self._check(position, self._most)
+        return self._stream.seek(position)
+
+    def tell(self) -> int:
+        """Return the present place."""
+        return self._stream.tell()
+
+    def _check(self, count: int, most: int) -> None:
+        if not 0 <= count <= most:
+            raise DataError("it holds far more than its size suggests")
+
+
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[Iterator[_Member]]:
+def _tar(path: Path, most: int) -> Iterator[tarfile.TarFile]:
+    with path.open("rb") as file:
+        head = file.read(6)
+    found = [read for start, read in _STREAMS.items() if head.startswith(start)]
+    # Not left to `tarfile.open`, which would put no bounds to what it unpacks.
+    with (found[0] if found else open)(path, "rb") as stream:
+        bounded: Any = _Bounded(stream, most)
+        with tarfile.open(fileobj=bounded, mode="r:") as archive:
+            yield archive
+
+
+@contextlib.contextmanager
+def _open(path: Path, limit: int, max_files: int) -> Iterator[Iterator[_Member]]:
     """Give the entries of an archive; say what is wrong with one that cannot be unpacked."""
+    # Folders count as well, and so do entries that are left out.
+    entries = 2 * max_files + 1000
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                yield _zip_members(archive)
+                yield _zip_members(archive, entries)
         else:
-            with tarfile.open(path) as archive:
-                yield _tar_members(archive)
-    except DataError:
-        raise
+            with _tar(path, limit + _PER_ENTRY * entries) as archive:
+                yield _tar_members(archive, entries)
+    except DataError as error:
+        if str(path) in str(error):
+            raise
+        raise DataError(f"{path} was not unpacked: {error}") from error
     except OSError as error:
-        about = f" of {error.filename}" if error.filename else ""
+        about = f" of {_printable(os.fsdecode(error.filename))}" if error.filename else ""
         raise DataError(f"cannot unpack {path}: {error.strerror or error}{about}") from error
     # Both readers answer damaged bytes with a dozen kinds of exceptions (zlib.error, EOFError,
     # UnicodeDecodeError, ...), all of which mean the same to the user.
     except Exception as error:
         # Of an unknown file `tarfile` lists what each of its readers says, a line each.
-        reason = str(error).partition("\n")[0].rstrip(":")
+        reason = _printable(str(error).partition("\n")[0].rstrip(":"))
         raise DataError(
             f"{path} is no zip or tar archive, or is damaged: {reason}; remove it and fetch it "
             "again"
         ) from error
 
 
-def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
+def _zip_members(archive: zipfile.ZipFile, most: int) -> Iterator[_Member]:
+    if len(archive.infolist()) > most:
+        raise DataError(f"it has more than {most} entries")
     for info in archive.infolist():
+        if info.compress_type not in _ZIP_METHODS:
+            raise DataError("it is compressed in a way that is not read: pack it with Deflate")
         mode = info.external_attr >> 16
         if info.is_dir():
             kind = "folder"
@@ -135,21 +214,32 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
         yield _Member(info.filename, kind, functools.partial(archive.open, info))
 
 
-def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
-    for info in archive:
+def _tar_members(archive: tarfile.TarFile, most: int) -> Iterator[_Member]:
+    place = -1
+    for _ in range(most + 1):
+        info = archive.next()
+        if info is None:
+            return
+        archive.members = []  # which would hold all of millions
+        # Lengths below zero lead back, and Python before 3.14 in circles.
+        if info.size < 0 or info.offset <= place:
+            raise DataError("its entries do not follow one another")
+        place = info.offset
         if info.isdir():
             kind = "folder"
         else:
             kind = "file" if info.isreg() else "link or device"
         yield _Member(info.name, kind, functools.partial(archive.extractfile, info))
+    raise DataError(f"it has more than {most} entries")
 
 
 def _parts(path: Path, member: _Member) -> list[str]:
     """Return the folders and the name of an entry, all of them within the archive."""
     name = member.name.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    outside = name.startswith("/") or ".." in parts or re.match(r"[A-Za-z]:", name)
-    if outside or "\0" in name:
+    # On Windows, "C:x" leads out wherever it stands in a path, and "x:y" into a stream of x.
+    drives = any(":" in part[:2] for part in parts) or (os.name == "nt" and ":" in name)
+    if name.startswith("/") or ".." in parts or drives or "\0" in name:
         raise DataError(
             f"{path} has an entry {member.name!r} that leads out of it; nothing is kept"
         )
@@ -173,6 +263,11 @@ def _copy(path: Path, member: _Member, target: Path, room: int) -> int:
                 )
             file.write(chunk)
     return size
+
+
+def _printable(text: str) -> str:
+    """Return what an archive says so that it cannot act on a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _size(path: Path) -> int:
