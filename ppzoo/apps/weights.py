@@ -6,43 +6,57 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ppzoo.download import file_sha256
-from ppzoo.errors import UserError, WeightsError
-from ppzoo.weights import read, write_pdparams, write_safetensors
+from ppzoo.errors import ConfigError, UserError, WeightsError
+from ppzoo.weights import match_state, read, select_net, write_pdparams, write_safetensors
 from ppzoo.weights.load import is_network
-from ppzoo.weights.manifest import OFFICIAL, cached_path, find_weights
+from ppzoo.weights.manifest import OFFICIAL, cached_path, find_weights, official_weights
+from ppzoo.weights.torch_names import TorchArrays
 
 _SUFFIXES = (".safetensors", ".pdparams")
+# What official files hold that are not weights.
+_OTHER_FILES = (".npy", ".dat", ".tar")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `ppzoo weights`."""
-    commands = parser.add_subparsers(dest="weights_command", required=True)
-    listing = commands.add_parser("list", help="PaddleGAN's official files")
+    commands = parser.add_subparsers(dest="weights_command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        found.add_argument("--json", action="store_true", help="print JSON")
+        return found
+
+    listing = command("list", "list PaddleGAN's official files, and those on this computer")
     listing.add_argument("--here", action="store_true", help="only those on this computer")
-    listing.add_argument("--json", action="store_true", help="as JSON")
-    fetch = commands.add_parser("download", help="fetch official files into the cache folder")
+    fetch = command("download", "fetch official files into the cache folder")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="as `ppzoo weights list` shows")
-    verify = commands.add_parser("verify", help="check that files can be read and are unchanged")
+    verify = command("verify", "check that files can be read and are unchanged")
     verify.add_argument(
         "files",
         nargs="*",
         metavar="NAME-or-FILE",
         help="official names or files; by default all official files on this computer",
     )
-    convert = commands.add_parser(
-        "convert", help="write weights of Paddle or PyTorch as .safetensors or .pdparams"
-    )
+    convert = command("convert", "write weights of Paddle or PyTorch as .safetensors or .pdparams")
     add = convert.add_argument
-    add("source", metavar="FILE", help=".pdparams, .pth, .safetensors, or a checkpoint of these")
-    add("target", metavar="FILE", help="new file: its name ends in .safetensors or .pdparams")
+    add("source", metavar="SOURCE", help=".pdparams, .pth, .safetensors, or a checkpoint of these")
+    add("target", metavar="TARGET", help="new file: its name ends in .safetensors or .pdparams")
     add("--net", metavar="NAME", help="only this network, flat, of a file of several")
+    add("--force", action="store_true", help="replace a file that is there already")
+    add(
+        "-c",
+        "--config-file",
+        metavar="FILE",
+        help="YAML of the model: check that the weights fit it, and fit those of PyTorch to it",
+    )
+    add("-o", "--opt", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,110 +68,237 @@ def run(args: argparse.Namespace) -> int:
     if args.weights_command == "list":
         return _list(args.here, args.json)
     if args.weights_command == "download":
-        for name in args.names:
-            _say(str(find_weights(name)))
-        return 0
+        return _download(args.names, args.json)
     if args.weights_command == "verify":
-        return _verify(args.files)
-    nets = convert(args.source, args.target, args.net)
-    sys.stderr.write(f"{args.source} became {args.target}: {', '.join(nets)}\n")
+        return _verify(args.files, args.json)
+    nets = convert(
+        args.source,
+        args.target,
+        args.net,
+        force=args.force,
+        config=args.config_file,
+        options=args.opt,
+    )
+    if args.json:
+        _say(json.dumps({"source": args.source, "target": args.target, "networks": nets}, indent=2))
+        return 0
+    _say(f"{args.target}: {_described(nets)}")
     return 0
 
 
-def convert(source: str, target: str, net: str | None = None) -> list[str]:
-    """Write the networks in a file of weights anew, and return what it holds, a line each.
+def convert(
+    source: str,
+    target: str,
+    net: str | None = None,
+    *,
+    force: bool = False,
+    config: str | None = None,
+    options: Sequence[str] = (),
+) -> dict[str, dict[str, int]]:
+    """Write the networks in a file of weights anew, and return how large each is.
 
     What is not weights (states of optimizers, counters, settings) is left out, so that the result
-    is for use, not for going on with a training.
+    is for use, not for going on with a training. PaddleGAN's layout, `{net: {parameter: array}}`,
+    is kept; bfloat16 becomes float32, in `.pdparams` half precision as well.
 
     Args:
         source: see `ppzoo.weights.read`.
-        target: a `.safetensors` or `.pdparams` file.
+        target: a `.safetensors` or `.pdparams` file, replaced as a whole or not at all.
         net: only this network, without its name around it.
+        force: replace a target that exists.
+        config: YAML of the model that the weights are for. Those of PyTorch need it where there
+            are linear layers or instance norms, which it stores in another way.
+        options: changes of the config.
 
     Raises:
-        WeightsError: the source cannot be read, or lacks the network.
-        UserError: the target has another name, or cannot be written.
+        WeightsError: the source cannot be read, lacks the network, or does not fit the model.
+        ConfigError: the model cannot be built.
+        UserError: the target has another name, exists, or cannot be written.
     """
     suffix = Path(target).suffix.lower()
     if suffix not in _SUFFIXES:
         raise UserError(f"cannot write {target}: its name must end in {' or '.join(_SUFFIXES)}")
-    nets = networks(read(source))
+    if not force and Path(target).exists():
+        raise UserError(f"{target} exists: choose another name, or replace it with --force")
+    content = read(source)
+    nets = networks(content)
     if not nets:
         raise WeightsError(f"{source} holds no network")
-    if net is not None and net not in nets:
+    if config is not None:
+        nets = _fitted(content, source, net, config, options)
+    elif net is not None and net not in nets:
         known = ", ".join(name for name in nets if name) or "one without a name"
         raise WeightsError(f"{source} has no network {net!r}: it holds {known}")
     chosen = {net: nets[net]} if net is not None else nets
-    flat = len(chosen) == 1 and (net is not None or "" in chosen)
-    content: Mapping[str, Any] = next(iter(chosen.values())) if flat else chosen
-    (write_safetensors if suffix == ".safetensors" else write_pdparams)(target, content)
-    return [
-        f"{name or 'weights'} ({len(arrays)} arrays, {sum(a.size for a in arrays.values()):,} "
-        "numbers)"
+    for arrays in chosen.values():
+        _refuse_linear_layers(arrays, source)
+    plain = {
+        name: {key: _plain(value, suffix) for key, value in arrays.items()}
         for name, arrays in chosen.items()
-    ]
+    }
+    flat = len(plain) == 1 and (net is not None or "" in plain)
+    written: Mapping[str, Any] = next(iter(plain.values())) if flat else plain
+    (write_safetensors if suffix == ".safetensors" else write_pdparams)(target, written)
+    return _sizes(plain)
 
 
 def networks(content: Mapping[Any, Any]) -> dict[str, dict[str, np.ndarray]]:
     """Return the networks in what a weights file holds, by name; one without a name is ''."""
-    flat = {str(key): v for key, v in content.items() if isinstance(v, np.ndarray)}
+    kind = TorchArrays if isinstance(content, TorchArrays) else dict
+    flat = kind((str(key), v) for key, v in content.items() if isinstance(v, np.ndarray))
     if flat:
         return {"": flat}
     return {
-        str(key): {str(k): v for k, v in entry.items()}
+        str(key): type(entry)((str(k), v) for k, v in entry.items())
         for key, entry in content.items()
         if is_network(entry)
     }
+
+
+def _fitted(
+    content: Mapping[Any, Any], source: str, net: str | None, config: str, options: Sequence[str]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return the weights of a model's networks, as it takes them."""
+    import ppzoo
+    from ppzoo.config import load_config
+
+    model = ppzoo.build_model(load_config(config, list(options), check=True).model)
+    if net is not None and net not in model.nets:
+        raise ConfigError(f"{config} has no network {net!r}, only {', '.join(model.nets)}")
+    if net is None and len(model.nets) > 1 and "" in networks(content):
+        raise UserError(
+            f"{source} holds one network without a name, and the model has "
+            f"{', '.join(model.nets)}: say by --net which one it is"
+        )
+    names = [net] if net is not None else list(model.nets)
+    if net is None and "" not in networks(content):
+        names = [name for name in names if name in content]
+    if not names:
+        raise WeightsError(f"{source} has none of the networks {', '.join(model.nets)}")
+    return {
+        name: match_state(model.nets[name], select_net(content, name, source), f"{source} ({name})")
+        for name in names
+    }
+
+
+def _refuse_linear_layers(arrays: Mapping[str, np.ndarray], source: str) -> None:
+    if not isinstance(arrays, TorchArrays):
+        return
+    linear = [key for key, value in arrays.items() if value.ndim == 2 and key.endswith(".weight")]
+    if linear:
+        raise UserError(
+            f"{source} holds matrices such as {linear[0]}, which PyTorch stores transposed where "
+            "they belong to linear layers: name the YAML of the model with -c"
+        )
+
+
+def _plain(array: np.ndarray, suffix: str) -> np.ndarray:
+    """Return an array whose type other programs know, too."""
+    if array.dtype == np.uint16:  # bits of bfloat16
+        return np.left_shift(array, 16, dtype=np.uint32).view(np.float32)
+    if array.dtype == np.float16 and suffix == ".pdparams":
+        return array.astype(np.float32)  # Paddle's layers do not convert what they are given
+    return array
 
 
 def _list(only_here: bool, as_json: bool) -> int:
     rows = []
     for name, entry in OFFICIAL.items():
         path = cached_path(name)
-        is_here = path.is_file()
-        if is_here or not only_here:
-            rows.append(
-                {
-                    "name": name,
-                    "layout": entry.layout,
-                    "licence": entry.licence,
-                    "url": entry.url,
-                    "path": str(path),
-                    "bytes": path.stat().st_size if is_here else None,
-                }
-            )
+        size = path.stat().st_size if path.is_file() else None
+        if size is not None or not only_here:
+            facts = {"name": name, "layout": entry.layout, "licence": entry.licence}
+            rows.append(facts | {"url": entry.url, "path": str(path), "bytes": size})
     if as_json:
         _say(json.dumps(rows, indent=2))
         return 0
+    widths = [max((len(row[key]) for row in rows), default=0) for key in ("name", "layout")]
     for row in rows:
-        size = "" if row["bytes"] is None else f"{row['bytes'] / 2**20:.1f} MiB here"
-        _say(f"{row['name']:28} {row['layout']:24} {row['licence']:34} {size}".rstrip())
+        here = "" if row["bytes"] is None else f"  {row['bytes'] / 2**20:.1f} MiB here"
+        name, layout = row["name"].ljust(widths[0]), row["layout"].ljust(widths[1])
+        _say(f"{name}  {layout}  {row['licence']}{here}")
+    if only_here and not rows:
+        _note(f"no official file is in {_folder()}")
     return 0
 
 
-def _verify(files: list[str]) -> int:
-    chosen = files or [name for name in OFFICIAL if cached_path(name).is_file()]
-    if not chosen:
-        sys.stderr.write("no official file is on this computer\n")
-        return 0
-    failed = 0
-    for item in chosen:
+def _download(names: Sequence[str], as_json: bool) -> int:
+    for name in names:
+        official_weights(name)  # a misspelt name is told before hours of waiting
+    found, failed = {}, 0
+    for name in names:
         try:
-            if item in OFFICIAL and not cached_path(item).is_file():
-                raise WeightsError(f"{item} is not on this computer: ppzoo weights download {item}")
-            path = find_weights(item) if item in OFFICIAL else Path(item)
-            if path.suffix in (".npy", ".dat", ".tar"):
-                _say(f"{item}: unchanged since its first use")
-                continue
-            nets = networks(read(path))
-            shown = ", ".join(f"{name or 'weights'} {len(a)} arrays" for name, a in nets.items())
-            _say(f"{item}: {shown or 'no network'}; SHA-256 {file_sha256(path)}")
+            found[name] = str(find_weights(name))
         except UserError as error:
             failed += 1
-            sys.stderr.write(f"error: {error}\n")
+            _note(f"error: {error}")
+            continue
+        if not as_json:
+            _say(found[name])
+    if as_json:
+        _say(json.dumps(found, indent=2))
     return 2 if failed else 0
+
+
+def _verify(files: Sequence[str], as_json: bool) -> int:
+    chosen = list(files) or [name for name in OFFICIAL if cached_path(name).is_file()]
+    if not chosen:
+        _note(f"no official file is in {_folder()}")
+    found: list[dict[str, Any]] = []
+    for item in chosen:
+        try:
+            found.append({"file": item, **_checked(item)})
+        except UserError as error:
+            found.append({"file": item, "error": str(error)})
+    for row in [] if as_json else found:
+        if "error" in row:
+            _note(f"error: {row['error']}")
+        else:
+            _say(f"{row['file']}: {_described(row['networks'])}; SHA-256 {row['sha256']}")
+    if as_json:
+        _say(json.dumps(found, indent=2))
+    return 2 if any("error" in row for row in found) else 0
+
+
+def _checked(item: str) -> dict[str, Any]:
+    """Return what a file holds, and its checksum.
+
+    Raises:
+        UserError: it is missing, damaged, unsafe, or has changed since its first use.
+    """
+    path = Path(item)
+    if item in OFFICIAL:
+        if not cached_path(item).is_file():
+            raise WeightsError(f"{item} is not on this computer: ppzoo weights download {item}")
+        path = find_weights(item)
+        if path.suffix in _OTHER_FILES:
+            return {"networks": {}, "sha256": file_sha256(path)}
+    return {"networks": _sizes(networks(read(path))), "sha256": file_sha256(path)}
+
+
+def _sizes(nets: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, int]]:
+    return {
+        name: {"arrays": len(arrays), "numbers": sum(array.size for array in arrays.values())}
+        for name, arrays in nets.items()
+    }
+
+
+def _described(nets: Mapping[str, Mapping[str, int]]) -> str:
+    found = [
+        f"{name or 'weights'} ({size['arrays']} array{'s' * (size['arrays'] != 1)}, "
+        f"{size['numbers']:,} numbers)"
+        for name, size in nets.items()
+    ]
+    return ", ".join(found) or "no network"
+
+
+def _folder() -> Path:
+    return cached_path(next(iter(OFFICIAL))).parent
 
 
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -77,7 +77,7 @@ _FILES = [
         ("s3fd", "s3fd_paddle", "flat"),
         ("blazeface", "blazeface", "flat", "Apache-2.0"),
         ("bisenet", "bisenet", "flat"),
-        ("faceseg", "faceseg_FCN-HRNetW18"),
+        ("faceseg", "faceseg_FCN-HRNetW18", "flat"),
         ("wing", "wing"),
         ("arcface_ir_se50", "model_ir_se50", "flat", "MIT"),
     ),
@@ -86,7 +86,10 @@ _FILES = [
         ("photo2cartoon", "photo2cartoon_genA2B_weight", "flat", "MIT"),
         ("animegan_v2_hayao", "animeganv2_hayao", "netG"),
         ("psgan", "psgan_weight"),
-        *((f"lapstyle_{s}", f"lapstyle_{s}") for s in ("circuit", "ocean", "starrynew", "stars")),
+        *(
+            (f"lapstyle_{s}", f"lapstyle_{s}", "net_enc, net_dec, net_rev, net_rev_2")
+            for s in ("circuit", "ocean", "starrynew", "stars")
+        ),
     ),
     # Motion and speech.
     *(
@@ -115,7 +118,7 @@ _FILES = [
         ("styleclip_stats", "stylegan2-ffhq-config-f-styleclip-stats", "statistics"),
         ("psp_inversion", "pSp-ffhq-inversion", "flat, opts"),
         ("psp_toonify", "pSp-ffhq-toonify", "flat, opts"),
-        ("gpen_256", "gpen-ffhq-256-generator"),
+        ("gpen_256", "gpen-ffhq-256-generator", "flat"),
         ("gpen_512", "GPEN-512"),
         ("gfpgan", "GFPGAN", "net_g, net_g_ema"),
     ),
@@ -128,29 +131,32 @@ _FILES = [
         ("esrgan", "esrgan_x4"),
         ("esrgan_psnr", "esrgan_psnr_x4"),
     ),
-    WeightsFile("deoldify_stable", "/applications/DeOldify_stable.pdparams"),
-    WeightsFile("deoldify_artistic", "/applications/DeOldify_art.pdparams"),
+    WeightsFile("deoldify_stable", "/applications/DeOldify_stable.pdparams", "flat"),
+    WeightsFile("deoldify_artistic", "/applications/DeOldify_art.pdparams", "flat"),
     WeightsFile("deep_remaster", "/applications/deep_remaster.pdparams", "modelR, modelC"),
     WeightsFile("midas", "/applications/midas.pdparams", licence="MIT"),
     WeightsFile("dain", "/applications/DAIN_weight.tar", "archive"),
     *_models(
         ("edvr", "EDVR_L_w_tsa_SRx4", "generator"),
-        ("edvr_m", "edvrm"),
+        ("edvr_m", "edvrm", "flat"),
         ("basicvsr", "BasicVSR_reds_x4", "generator"),
         ("iconvsr", "IconVSR_reds_x4", "generator"),
         ("basicvsr_plusplus", "BasicVSR%2B%2B_reds_x4", "generator"),
         ("ppmsvsr_reds", "PP-MSVSR_reds_x4", "generator"),
         ("ppmsvsr_vimeo", "PP-MSVSR_vimeo90k_x4", "generator"),
         ("ppmsvsr_large", "PP-MSVSR-L_reds_x4", "generator"),
-        ("spynet", "spynet"),
-        ("modified_spynet", "modified_spynet"),
-        ("modified_spynet_tiny", "modified_spynet_tiny"),
-        *((f"mpr_{t.lower()}", f"MPR_{t}") for t in ("Deblurring", "Denoising", "Deraining")),
+        ("spynet", "spynet", "flat"),
+        ("modified_spynet", "modified_spynet", "flat"),
+        ("modified_spynet_tiny", "modified_spynet_tiny", "flat"),
+        *(
+            (f"mpr_{t.lower()}", f"MPR_{t}", "flat")
+            for t in ("Deblurring", "Denoising", "Deraining")
+        ),
         ("swinir_denoising", "SwinIR_Denoising", "generator"),
         ("nafnet_denoising", "NAFNet_Denoising", "generator"),
-        ("invdn_denoising", "InvDN_Denoising"),
+        ("invdn_denoising", "InvDN_Denoising", "generator"),
         *(
-            (f"singan_{s}", f"singan_universal_{s}")
+            (f"singan_{s}", f"singan_universal_{s}", "flat")
             for s in ("trees", "stone", "mountains", "birds", "lightning")
         ),
     ),

@@ -66,6 +66,66 @@ def test_addresses(name, url):
     assert OFFICIAL[name].url == url
 
 
+# What PaddleGAN's predictors, networks, losses and metrics fetch, and how they read it.
+FETCHED = {
+    "flat": """
+        /InceptionV3 /vggface /applications/DF2K_JPEG /applications/DeOldify_art
+        /applications/DeOldify_stable /models/wav2lip_hq /models/syncnet
+        /models/photo2cartoon_genA2B_weight /models/stylegan2-ffhq-config-f
+        /models/stylegan2-animeface-512 /models/spynet /models/modified_spynet
+        /models/modified_spynet_tiny /models/edvrm /models/MPR_Deblurring /models/MPR_Denoising
+        /models/MPR_Deraining /models/gpen-ffhq-256-generator /models/singan_universal_trees
+        /models/singan_universal_stone /models/singan_universal_mountains
+        /models/singan_universal_birds /models/singan_universal_lightning /models/s3fd_paddle
+        /models/blazeface /models/bisenet /models/faceseg_FCN-HRNetW18 /models/model_ir_se50
+        /models/vgg16_official /models/lins_0.1_vgg /models/vgg19 /models/vgg19pretrain
+        /models/vgg_normalised
+    """,
+    "generator, kp_detector": """
+        /applications/first_order_model/vox-cpk /applications/first_order_model/vox-cpk-512
+        /applications/first_order_model/vox-mobile
+    """,
+    "generator": """
+        /models/EDVR_L_w_tsa_SRx4 /models/BasicVSR_reds_x4 /models/IconVSR_reds_x4
+        /models/BasicVSR%2B%2B_reds_x4 /models/PP-MSVSR_reds_x4 /models/PP-MSVSR_vimeo90k_x4
+        /models/PP-MSVSR-L_reds_x4 /models/SwinIR_Denoising /models/NAFNet_Denoising
+        /models/InvDN_Denoising
+    """,
+    "netG": "/models/animeganv2_hayao",
+    "modelR, modelC": "/applications/deep_remaster",
+    "flat, opts": "/models/pSp-ffhq-inversion /models/pSp-ffhq-toonify",
+    "net_enc, net_dec, net_rev, net_rev_2": """
+        /models/lapstyle_circuit /models/lapstyle_ocean /models/lapstyle_starrynew
+        /models/lapstyle_stars
+    """,
+    "directions": """
+        /models/stylegan2-ffhq-config-f-directions
+        /models/stylegan2-ffhq-config-f-styleclip-global-directions
+    """,
+    "statistics": "/models/stylegan2-ffhq-config-f-styleclip-stats",
+    "net_g, net_g_ema": "/models/GFPGAN",
+    "not stated": "/models/GPEN-512 /models/psgan_weight /models/wing /applications/midas",
+    "archive": "/applications/DAIN_weight.tar",
+    "dlib": "/models/lms.dat",
+    "NumPy array": "/models/anchors.npy",
+    "NumPy dictionary": "/models/vgg19_no_fc.npy",
+}
+
+
+def test_every_file_that_paddlegan_fetches_is_listed():
+    layouts = {file.path: file.layout for file in OFFICIAL.values()}
+    wanted = {
+        path if path.endswith((".tar", ".dat", ".npy")) else f"{path}.pdparams": layout
+        for layout, paths in FETCHED.items()
+        for path in paths.split()
+    }
+    assert len(wanted) == 66
+    assert {path: layouts.get(path) for path in wanted} == wanted
+    # The others are those of its tables of results.
+    others = {path.split("/")[-1].split(".")[0] for path in layouts.keys() - wanted.keys()}
+    assert others == {"realsr_df2k", "realsr_dped", "realsr_merge", "esrgan_x4", "esrgan_psnr_x4"}
+
+
 def test_names_on_disk(home):
     assert cached_path("basicvsr_plusplus") == home / "weights" / "BasicVSR++_reds_x4.pdparams"
 
