@@ -6,12 +6,19 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+from ppzoo.errors import DataError
 from ppzoo.media.image import read_image, write_image
 from ppzoo.media.video import VideoReader, VideoWriter
 
 
 def video2frames(video_path: str, outpath: str, **_: object) -> str:
-    """Write a film's frames as `OUT/STEM/00000000.png`, and return that folder."""
+    """Write a film's frames as `OUT/STEM/00000000.png`, and return that folder.
+
+    Args:
+        video_path: of the film.
+        outpath: the folder OUT.
+        _: options of FFmpeg, which PaddleGAN takes and nothing here needs.
+    """
     folder = Path(outpath) / Path(video_path).name.split(".")[0]
     folder.mkdir(parents=True, exist_ok=True)
     with VideoReader(video_path) as reader:
@@ -27,7 +34,12 @@ def frames2video(frame_path: str, video_path: str, r: str | float) -> None:
         frame_path: of the frames, a pattern such as `frames/%08d.png`, counted from 0.
         video_path: of the film.
         r: frames a second.
+
+    Raises:
+        DataError: there is no first frame.
     """
+    if not Path(frame_path % 0).is_file():
+        raise DataError(f"there is no frame {frame_path % 0}: frames are counted from 0")
     with VideoWriter(video_path, Fraction(str(r)).limit_denominator(1001)) as writer:
         index = 0
         while (path := Path(frame_path % index)).is_file():

@@ -329,9 +329,9 @@ class TestPaddleGANBeside:
             compat.refuse_a_mixture()
 
     def test_made_of_a_folder(self, monkeypatch, tmp_path):
-        origin = '{"url": "file:///home/me/PaddleGAN", "dir_info": {"editable": true}}'
+        origin = '{"url": "file:///srv/PaddleGAN", "dir_info": {"editable": true}}'
         self.other(monkeypatch, tmp_path, origin)
-        with pytest.raises(ImportError, match=r"in /home/me/PaddleGAN, and both"):
+        with pytest.raises(ImportError, match=r"in /srv/PaddleGAN, and both"):
             compat.refuse_a_mixture()
 
     @pytest.mark.parametrize("kind", ["dist-info", "egg-info"])

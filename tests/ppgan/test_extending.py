@@ -248,6 +248,15 @@ class TestBaseModel:
         toy.set_requires_grad([toy.nets["net"], None], True)
         assert not any(p.stop_gradient for p in toy.nets["net"].parameters())
 
+    def test_its_networks_are_exported(self, toy, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        sections = [{"name": "net", "inputs_num": 1}]
+        toy.export_model(sections, None, [[-1, 2]])
+        toy.export_model(sections, "out", [[3, 2]], False, "mine")
+        for name in ("inference_model/toy_net", "out/mine"):
+            found = paddle.jit.load(name)(BATCH["x"]).numpy()
+            np.testing.assert_allclose(found, toy.nets["net"](BATCH["x"]).numpy(), rtol=1e-5)
+
     def test_it_must_be_whole(self):
         with pytest.raises(TypeError, match="abstract"):
             BaseModel()
