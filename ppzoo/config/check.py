@@ -124,7 +124,11 @@ class _Checker:
             if not known:
                 self.unknown_family(value.kwargs)
             if not known and not theirs:
-                self.problem(f"{value.where}.name", f"nothing is named {value.name!r}")
+                kinds = ", ".join(registry.label for registry in NESTED)
+                close = suggest(value.name, [name for registry in NESTED for name in registry])
+                self.problem(
+                    f"{value.where}.name", f"none of {kinds} is named {value.name!r}{close}"
+                )
         elif isinstance(value, (list, Mapping)):
             for item in value.values() if isinstance(value, Mapping) else value:
                 self.unknown_family(item)

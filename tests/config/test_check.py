@@ -475,7 +475,7 @@ class TestWhatOnlyPaddleGANHas:
         ("old", "new", "problem"),
         [
             ("norm_type", "norm_typ", "UnetGenerator has no argument 'norm_typ'"),
-            ("name: gan_loss}", "name: gan_los}", "nothing is named 'gan_los'"),
+            ("name: gan_loss}", "name: gan_los}", "is named 'gan_los'; did you mean 'gan_loss'?"),
             ("size: 4", "siz: 4", "Resize has no argument 'siz'"),
             ("crop_border", "crop", "PSNR has no argument 'crop'"),
             ("beta1: 0.5", "beta: 0.5", "Adam has no argument 'beta'"),
