@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import hashlib
-import tarfile
 import zipfile
 from pathlib import Path
 
 from filelock import FileLock
 
-from ppzoo.data.archive import extract_archive
+from ppzoo.data.archive import extract_archive, is_archive
 from ppzoo.download import cache_dir, download
 from ppzoo.errors import DataError
 from ppzoo.weights.manifest import BASE_URL, OFFICIAL, find_weights
@@ -40,16 +39,24 @@ def get_path_from_url(url: str, md5sum: str | None = None, check_exist: bool = T
         path = find_weights(name)
     else:
         path = download(url, cache_dir() / "files" / Path(url.partition("?")[0]).name)
-    if md5sum is not None and hashlib.md5(path.read_bytes()).hexdigest() != md5sum:
+    if md5sum is not None and _md5(path) != md5sum.lower():
         raise DataError(f"{path} is not the file with the MD5 {md5sum}: remove it and try again")
     return str(_unpacked(path) if _is_archive(path) else path)
 
 
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _is_archive(path: Path) -> bool:
-    name = path.name.lower()
-    if name.endswith(".zip"):
-        return zipfile.is_zipfile(path)
-    return name.endswith(_TAR) and tarfile.is_tarfile(path)
+    is_zip = zipfile.is_zipfile(path)
+    if path.name.lower().endswith(".zip"):
+        return is_zip
+    return path.name.lower().endswith(_TAR) and not is_zip and is_archive(path)
 
 
 def _unpacked(path: Path) -> Path:

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PaddleGAN's `get_path_from_url`, from a server to the disk."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from ppgan.utils.download import get_path_from_url
+from ppgan.utils.filesystem import load
+from ppzoo import download as downloads
+from ppzoo.errors import DataError, UserError
+from ppzoo.weights import write_pdparams
+
+from ..server import DATA, serving
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(downloads, "_PAUSE", 0.001)
+    monkeypatch.setattr(downloads, "_CHUNK", 100)
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("PPZOO_HOME", str(home))
+    return home
+
+
+def zipped(members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_goes_on_after_a_cut(server, home):
+    server.cuts = [1000, 500_000]
+    path = Path(get_path_from_url(server.url("/a/file.bin?x=1")))
+    assert path == home / "files" / "file.bin"
+    assert path.read_bytes() == DATA
+    assert [asked for _, asked in server.asked] == [None, "bytes=1000-", "bytes=501000-"]
+    assert get_path_from_url(server.url("/a/file.bin?x=1"), None, False) == str(path)
+    assert len(server.asked) == 3
+
+
+def test_checks_the_md5(server, home):
+    right = hashlib.md5(DATA).hexdigest()
+    with pytest.raises(DataError, match="is not the file with the MD5 0123"):
+        get_path_from_url(server.url(), md5sum="0123")
+    assert Path(get_path_from_url(server.url(), md5sum=right.upper())).read_bytes() == DATA
+
+
+def test_not_there(server, home):
+    server.status = {"/file.bin": 404}
+    with pytest.raises(UserError, match=r"404 Not Found.*put it to .*file\.bin"):
+        get_path_from_url(server.url())
+    assert not (home / "files" / "file.bin").exists()
+
+
+@pytest.mark.parametrize("address", ["/..", "/.", "/", ""])
+def test_addresses_without_a_name(server, home, address):
+    try:
+        found = Path(get_path_from_url(server.url(address)))
+    except UserError:
+        found = None
+    assert found is None or found.parent == home / "files"
+    assert sorted(os.listdir(home.parent)) == [home.name]
+
+
+def test_archives_are_unpacked_beside_the_file(server, home):
+    server.data = zipped({"set/a.txt": b"a", "set/b/c.txt": b"c"})
+    folder = Path(get_path_from_url(server.url("/set.zip")))
+    assert folder == home / "files" / "set"
+    assert sorted(os.listdir(folder)) == ["a.txt", "b"]
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["bad.zip", "bad.tar", "bad.tar.gz"])
+def test_archives_that_lead_out_are_refused(server, home, name):
+    server.data = zipped({"good.txt": b"", "../../evil": b"evil"})
+    if name != "bad.zip":
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz" if name.endswith("gz") else "w") as archive:
+            link = tarfile.TarInfo("link")
+            link.type, link.linkname = tarfile.SYMTYPE, "../.."
+            archive.addfile(link)
+            archive.addfile(tarfile.TarInfo("link/evil"))
+        server.data = buffer.getvalue()
+    with pytest.raises(DataError, match="nothing is kept"):
+        get_path_from_url(server.url(f"/{name}"))
+    names = set(os.listdir(home / "files"))
+    assert names <= {name, f".{name}.unpacking"}
+    assert os.listdir(home) == ["files"]
+    assert "evil" not in os.listdir(home.parent)
+
+
+def test_two_processes_fetch_and_unpack_once(server, home):
+    server.data = zipped({f"set/{index}.txt": b"x" * 1000 for index in range(200)})
+    server.delay = 0.5
+    script = (
+        f"from ppgan.utils.download import *; print(get_path_from_url({server.url('/s.zip')!r}))"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert [process.communicate()[0].strip() for process in processes] == [
+        str(home / "files" / "s")
+    ] * 2
+    assert [process.returncode for process in processes] == [0, 0]
+    assert len(os.listdir(home / "files" / "s")) == 200
+    assert len(server.asked) == 1
+
+
+def test_weights_over_http_are_read_without_running_code(server, home, monkeypatch):
+    monkeypatch.chdir(home)
+    write_pdparams(home / "w", {"net": {}})
+    server.data = (home / "w").read_bytes()
+    assert load(server.url("/w.pdparams"), allow_http=True) == {"net": {}}
+    server.data = b"\x80\x04cos\nsystem\nX\x0f\0\0\0echo > executed\x85R."
+    with pytest.raises(UserError, match=r"os\.system"):
+        load(server.url("/v.pdparams"), allow_http=True)
+    assert not (home / "executed").exists()
