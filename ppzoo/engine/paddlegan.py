@@ -249,15 +249,10 @@ def _owners(
     wanted = [(_kind_of(key), _shape_of(entry)) for key, entry in entries.items()]
     trained = [p for p in model.trained_parameters[name] if not p.stop_gradient]
     for parameters in (trained, _without_statistics(model, model.trained_parameters[name])):
-        ways = []
         for order in _orders(content, model, parameters):
-            found = _ways_by_shape(wanted, order, _kinds_of(model))
-            if len(found) > 1:
-                return None
-            ways += found
-        if ways:
-            same = all(a is b for way in ways for a, b in zip(ways[0], way, strict=True))
-            return ways[0] if same else None
+            ways = _ways_by_shape(wanted, order, _kinds_of(model))
+            if ways:
+                return ways[0] if len(ways) == 1 else None
     raise WeightsError(
         f"{label} does not fit the optimizer: its {len(entries)} entries have other shapes "
         "than the parameters that it trains; --load starts from the networks alone"
@@ -304,7 +299,7 @@ def _without_statistics(model: Model, parameters: list[paddle.Tensor]) -> list[p
 def _orders(
     content: Mapping[Any, Any], model: Model, parameters: list[paddle.Tensor]
 ) -> list[list[paddle.Tensor]]:
-    """Return the orders in which an optimizer may have made its entries.
+    """Return the orders in which an optimizer may have made its entries, the likely one first.
 
     That of the file's networks, and that in which the family says that parameters begin to learn.
     """

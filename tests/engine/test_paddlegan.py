@@ -176,6 +176,39 @@ def _named(name: str, state: dict[str, Any]) -> dict[str, Any]:
     return {f"{name} takes {key}": value for key, value in (state | schedule).items()}
 
 
+def test_the_order_of_the_file_counts(tmp_path: Path, taken: Any) -> None:
+    """U-GAT-IT has many layers of one shape, and PaddleGAN another order of them."""
+    make_trainer("ugatit", tmp_path, "total_iters=2", callbacks=[SignalAt(1)]).fit()
+    ours = read(checkpoint_in(tmp_path))
+    trainer = make_trainer("ugatit", tmp_path, "total_iters=2")
+    names, theirs = ours["ppzoo"]["parameter_names"], dict(ours)
+    state = {"LR_Scheduler": ours["optimG"]["LR_Scheduler"]}
+    kinds = ("moment1", "moment2", "beta1_pow_acc", "beta2_pow_acc")
+    for net in ("genA2B", "genB2A"):
+        keys = list(ours[net])
+        first = [key for key in keys if not key.startswith(("DownBlock", "FC"))]
+        keys = first[::-1] + [key for key in keys if key not in first]
+        theirs[net] = {key: ours[net][key] for key in keys}
+        for kind in kinds:
+            for key in keys:
+                stored = f"{names.get(f'{net}.{key}')}_{kind}_0"
+                if stored in ours["optimG"]:
+                    state[stored] = ours["optimG"][stored]
+    theirs["optimG"] = state
+    assert list(state) != list(ours["optimG"])
+    write_pdparams(tmp_path / "theirs", as_paddlegans(theirs))
+    trainer.resume(tmp_path / "theirs")
+    found, number = taken(trainer)["optimG"], 0
+    for net in ("genA2B", "genB2A"):
+        for key, parameter in trainer.model.nets[net].named_parameters():
+            for kind in kinds:
+                if f"{parameter.name}_{kind}_0" in found:
+                    number += 1
+                    wanted = ours["optimG"][f"{names[f'{net}.{key}']}_{kind}_0"]
+                    np.testing.assert_array_equal(found[f"{parameter.name}_{kind}_0"], wanted)
+    assert number == len(state) - 1
+
+
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("run")
