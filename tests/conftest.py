@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import socket
 import sys
+from collections.abc import Iterator
 
 # Two workers of one thread each finish sooner than one process of two threads, and two of two would
 # fight over the cores. Set before anything imports paddle, which reads it once.
@@ -40,6 +42,17 @@ def same_random_states() -> None:
     np.random.seed(0)
     if "paddle" in sys.modules:
         sys.modules["paddle"].seed(0)
+
+
+@pytest.fixture(autouse=True)
+def same_log() -> Iterator[None]:
+    """Leave ppzoo's log as it was, so that no test reads what another one has made it say."""
+    logger = logging.getLogger("ppzoo")
+    handlers, level, propagates = list(logger.handlers), logger.level, logger.propagate
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    logger.propagate = propagates
 
 
 @pytest.fixture(autouse=True)
