@@ -10,6 +10,8 @@ import argparse
 import contextlib
 import functools
 import importlib
+import importlib.machinery
+import importlib.metadata
 import os
 import signal
 import sys
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser of `ppzoo`, with the options of the subcommand that `argv` begins with."""
     parser = argparse.ArgumentParser(prog="ppzoo", description=ppzoo.__doc__)
-    parser.add_argument("--version", action="version", version=f"ppzoo {ppzoo.__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say the version, and exit")
     commands = parser.add_subparsers(dest="command", required=True)
 
     train = commands.add_parser("train", help="train what a config describes")
@@ -94,6 +96,23 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     listing.add_argument("kind", nargs="?", choices=[*REGISTRIES, "configs"], help="one kind only")
     listing.set_defaults(call=_list)
     return parser
+
+
+class _Version(argparse.Action):
+    """Says the version, and where `import ppgan` would not find ppzoo's."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"ppzoo {ppzoo.__version__}")
+        ours = Path(ppzoo.__file__).resolve().parent.parent / "ppgan"
+        # Scripts look into their own folder first: most likely this one.
+        spec = importlib.machinery.PathFinder.find_spec("ppgan", ["", *sys.path])
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else ours
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            theirs = importlib.metadata.distribution("ppgan")
+            print(f"PaddleGAN {theirs.version} is installed, too: `pip uninstall ppgan` removes it")
+        if found != ours and not (found / "tables.py").is_file():
+            print(f"`import ppgan` finds PaddleGAN here, in {found}: scripts will use that")
+        parser.exit()
 
 
 def main_tool(argv: Sequence[str] | None = None) -> int:

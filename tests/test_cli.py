@@ -287,6 +287,25 @@ def test_version_and_help(run: Run) -> None:
     assert run(main=cli.main)[0] == 2
 
 
+def test_version_tells_of_paddlegan(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(run("--version", main=cli.main)[1].splitlines()) == 1
+    (tmp_path / "ppgan").mkdir()
+    (tmp_path / "ppgan/__init__.py").touch()
+    said = run("--version", main=cli.main)[1].splitlines()[1:]
+    assert said == [
+        f"`import ppgan` finds PaddleGAN here, in {tmp_path / 'ppgan'}: scripts will use that"
+    ]
+    metadata = tmp_path / "site/ppgan-2.1.0.dist-info/METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: ppgan\nVersion: 2.1.0\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.chdir(tmp_path / "site")
+    said = run("--version", main=cli.main)[1].splitlines()[1:]
+    assert said == ["PaddleGAN 2.1.0 is installed, too: `pip uninstall ppgan` removes it"]
+
+
 def test_reader_that_stops_reading_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(io.StringIO):
         def write(self, text: str) -> int:
