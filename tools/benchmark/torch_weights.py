@@ -215,6 +215,30 @@ def pix2pix() -> tuple[State, Arrays]:
     return state, {"made": net.train()(drawn(0, 2, 3, 32, 32))}
 
 
+def kinds() -> tuple[dict[str, Any], Arrays]:
+    """Return tensors of all kinds, and in all the ways in which they lie in memory."""
+    numbers = torch.arange(24.0)
+    whole = numbers.view(2, 3, 4)
+    tensors: dict[str, torch.Tensor] = {
+        "whole": whole,
+        "turned": whole.permute(2, 0, 1),
+        "part": whole[1:, 1:, ::2],
+        "repeated": numbers[5:6].expand(3, 2),
+        "channels_last": torch.rand(1, 3, 2, 2).contiguous(memory_format=torch.channels_last),
+        "one": torch.tensor(2.5),
+        "none": torch.zeros(0, 3),
+        "parameter": nn.Parameter(torch.rand(2)),
+        "buffer": nn.Parameter(torch.rand(2), requires_grad=False),
+    }
+    for kind in ("float64", "float16", "uint8", "int8", "int16", "int32", "int64", "complex64"):
+        tensors[kind] = torch.tensor([0, 1, 2, 3], dtype=getattr(torch, kind))
+    tensors["bool"] = torch.tensor([True, False])
+    others = {"size": torch.Size([2, 3]), "device": torch.device("cpu"), "set": {1, 2}}
+    bits = torch.tensor([1.5, -2.0]).bfloat16()
+    found = {name: value.detach().contiguous() for name, value in tensors.items()}
+    return {"tensors": tensors | {"bfloat16": bits}, "others": others, "list": [whole]}, found
+
+
 def main() -> None:
     """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -232,11 +256,13 @@ def main() -> None:
         "cyclegan_G_A.pth": cyclegan,
         "cyclegan_D_A.ckpt": cyclegan_judge,
         "pix2pix_G.pth": pix2pix,
+        "kinds.pth": kinds,
+        "kinds_legacy.pth": kinds,
     }
     for name, make in cases.items():
         content, arrays = make()
         # As before PyTorch 1.6: so are the published files of these.
-        legacy = name in ("first_order.pth.tar", "wav2lip.pth", "esrgan.pth")
+        legacy = name in ("first_order.pth.tar", "wav2lip.pth", "esrgan.pth", "kinds_legacy.pth")
         torch.save(content, folder / name, _use_new_zipfile_serialization=not legacy)
         np.savez_compressed(
             folder / f"{name.partition('.')[0]}.npz",
