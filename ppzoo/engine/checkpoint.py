@@ -15,8 +15,9 @@ seed and the iteration are the whole state.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ import paddle
 from ppzoo import __version__
 from ppzoo.engine import paddlegan
 from ppzoo.engine.ema import EMA
-from ppzoo.errors import ConfigError, TrainingError, WeightsError
+from ppzoo.errors import ConfigError, TrainingError, UserError, WeightsError
 from ppzoo.model import Model
 from ppzoo.weights import load_state, match_state, read, select_net, write_pdparams
+from ppzoo.weights.pickles import shown
 
 FORMAT = 1
 SUFFIX = "_checkpoint.pdparams"
@@ -125,13 +127,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} holds weights but no training state, so a run cannot go on from it: "
             "resume from a *_checkpoint.pdparams, or start from these weights with --load"
         )
-    if ours.get("format") != FORMAT:
+    written, version = shown(ours.get("format")), shown(ours.get("version"))
+    if written != str(FORMAT):
         raise WeightsError(
-            f"{path} has checkpoint format {ours.get('format')}, this ppzoo ({__version__}) reads "
-            f"format {FORMAT}: use the version that wrote it, {ours.get('version')}"
+            f"{path} has checkpoint format {written}, this ppzoo ({__version__}) reads "
+            f"format {FORMAT}: use the version that wrote it, {version}"
         )
     for key, kind in _PROGRESS.items():
-        if type(ours.get(key)) is not kind:
+        if type(ours.get(key)) is not kind or (key == "config" and not _is_plain(ours[key])):
             raise WeightsError(f"{path} is damaged: its training state has no valid {key!r}")
     return content
 
@@ -162,18 +165,23 @@ def restore(content: Mapping[str, Any], model: Model, ema: EMA | None, source: P
     here = {
         old: parameters[key].name
         for key, old in ours["parameter_names"].items()
-        if key in parameters
+        if key in parameters and isinstance(old, str)
     }
+    for name in model.optimizers:
+        _check_kinds(content[name], f"{source} ({name})")
     optimizers = {name: _renamed(content[name], here) for name in model.optimizers}
     for name, state in optimizers.items():
         _check_shapes(state, parameters.values(), f"{source} ({name})")
-    for name, optim in model.optimizers.items():
-        optim.set_state_dict(optimizers[name])
     for name, scheduler in model.lr_schedulers.items():
-        scheduler.set_state_dict(ours["schedules"][name])
-    for name, scaler in model.scalers.items():
-        scaler.load_state_dict(ours["scalers"][name])
-    model.load_extra_state(ours["extra"])
+        _check_like(ours["schedules"][name], scheduler.state_dict(), f"{source} ({name})")
+    with _explained(source):
+        for name, optim in model.optimizers.items():
+            optim.set_state_dict(optimizers[name])
+        for name, scheduler in model.lr_schedulers.items():
+            scheduler.set_state_dict(ours["schedules"][name])
+        for name, scaler in model.scalers.items():
+            scaler.load_state_dict(ours["scalers"][name])
+        model.load_extra_state(ours["extra"])
     for state, arrays in matched:
         for key, value in state.items():
             value.set_value(arrays[key])
@@ -251,7 +259,7 @@ def differing_options(old: Any, new: Any, where: str = "") -> list[str]:
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = dict(enumerate(zip(old, new, strict=True)))
     else:
-        return [f"{where}: {old} -> {new}"]
+        return [f"{shown(where, 200)}: {shown(old)} -> {shown(new)}"]
     prefix = f"{where}." if where else ""
     return [
         line
@@ -318,6 +326,57 @@ def _parameters(model: Model) -> dict[str, paddle.Tensor]:
         for net_name, net in model.nets.items()
         for key, parameter in net.named_parameters()
     }
+
+
+@contextlib.contextmanager
+def _explained(source: Path) -> Iterator[None]:
+    """Say what is wrong with a state that Paddle, or a model, cannot use."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = shown(str(error) or type(error).__name__, 200)
+        raise WeightsError(
+            f"{source} is damaged, its training state cannot be used ({reason}): resume from "
+            "another checkpoint, or start from its weights with --load"
+        ) from error
+
+
+def _check_kinds(state: Mapping[Any, Any], source: str) -> None:
+    """Refuse what no optimizer keeps: on some of it, Paddle ends the process."""
+    for key, value in state.items():
+        if key == "LR_Scheduler" and isinstance(value, Mapping):
+            continue
+        entries = value if key == "master_weights" and isinstance(value, Mapping) else {key: value}
+        for name, entry in entries.items():
+            is_array = isinstance(entry, np.ndarray) and entry.dtype.kind in "fiu" and entry.size
+            if not isinstance(name, str) or not (is_array or type(entry) in (int, float)):
+                raise WeightsError(
+                    f"{source} is no state of an optimizer: its entry '{shown(name)}' is not an "
+                    "array of numbers"
+                )
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value can be part of a config."""
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, str, type(None)))
+
+
+def _check_like(saved: Mapping[Any, Any], current: Mapping[str, Any], source: str) -> None:
+    """Refuse a schedule's state in which a number stands for a list, or the like."""
+    kinds = ((int, float, np.number), (list, tuple), Mapping, str)
+    for key, value in current.items():
+        kind = next((kind for kind in kinds if isinstance(value, kind)), None)
+        if key in saved and kind is not None and not isinstance(saved[key], kind):
+            raise WeightsError(
+                f"{source} is no state of this schedule: '{shown(key)}' is a "
+                f"{type(saved[key]).__name__} in it"
+            )
 
 
 def _renamed(state: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -615,5 +615,5 @@ def empty_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 def shown(value: Any, most: int = 80) -> str:
     """Return a printable form, of `most` characters, of something that a file says."""
-    text = ascii(value[:most])[1:-1] if isinstance(value, str) else ascii(value)
+    text = repr(value[:most])[1:-1] if isinstance(value, str) else repr(value)
     return text if len(text) <= most else text[: most - 3] + "..."

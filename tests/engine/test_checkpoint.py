@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import paddle
 import pytest
 
 from ppzoo.engine import Trainer, checkpoint
-from ppzoo.errors import ConfigError, TrainingError, WeightsError
+from ppzoo.errors import ConfigError, TrainingError, UserError, WeightsError
 from ppzoo.weights import read, write_pdparams
 
 from ..runs import assert_same, checkpoint_in, make_trainer, state_of, trained
@@ -322,3 +323,39 @@ def test_load_of_weights_that_fit_in_part_changes_nothing(
 )
 def test_differing_options(old: dict[str, Any], new: dict[str, Any], lines: list[str]) -> None:
     assert checkpoint.differing_options(old, new) == lines
+
+
+# What stands in the file in place of something else.
+JUNK = [None, -1, 1.5, "x", b"b", [], {}, [1], {"a": 1}, {1: {}}, np.zeros(3), np.array("x")]
+
+
+def parts(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Give the place of every part of a checkpoint, outer ones first."""
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield (*at, key)
+        yield from parts(item, (*at, key))
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: f"{type(junk).__name__} {junk}"[:20])
+def test_junk_anywhere_is_told_and_ends_no_process(
+    monkeypatch: pytest.MonkeyPatch, run: Trainer, path: Path, junk: Any
+) -> None:
+    # Paddle ends the process when an optimizer's state has a dictionary in place of an array.
+    told, content = 0, read(path)
+    progress = copy.deepcopy(content["ppzoo"])
+    for place in [*parts(content)][::3]:
+        damaged = copy.copy(content)
+        inner = damaged
+        for key in place[:-1]:
+            inner[key] = copy.copy(inner[key])
+            inner = inner[key]
+        inner[place[-1]] = junk
+        monkeypatch.setattr(checkpoint, "read", lambda path, content=damaged: content)
+        try:
+            damaged = checkpoint.read_checkpoint(path)
+            checkpoint.refuse_changes(damaged, progress, path)
+            checkpoint.restore(damaged, run.model, None, path)
+        except UserError as error:
+            told += str(error).isprintable()
+    assert told > 10
+    checkpoint.restore(content, run.model, None, path)
