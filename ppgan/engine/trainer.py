@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ppgan.models.base_model import refuse_what_nobody_calls
 from ppzoo.config import config_from
 from ppzoo.engine.logs import setup_logging
 from ppzoo.engine.profiler import Profiler
@@ -68,6 +69,7 @@ class Trainer:
             amp_level=(cfg.get("amp_level") or "O1") if cfg.get("amp") else "O0",
             callbacks=[Profiler.from_text(options)] if options else [],
         )
+        refuse_what_nobody_calls(self.engine.model)
         setup_logging(console=self.engine.world.is_main)
 
     @property

@@ -159,8 +159,27 @@ class BaseModel(Model, abc.ABC):
             save_traced(self.nets[item["name"]], shapes, folder / stem)
 
 
+def refuse_what_nobody_calls(model: Model) -> None:
+    """Refuse a model of ppzoo's that a script has given steps as PaddleGAN's models have them.
+
+    Raises:
+        ConfigError: it has.
+    """
+    for name in ("setup_input", "train_iter", "test_iter"):
+        if hasattr(model, name) and not isinstance(model, BaseModel):
+            raise ConfigError(
+                f"{type(model).__name__} has a `{name}`, which ppzoo's models do not call: "
+                "docs/migrating.md says how to write a model"
+            )
+
+
 def with_methods(model: Model) -> Model:
-    """Give a model of ppzoo's the methods that scripts call on models which they build."""
+    """Give a model of ppzoo's the methods that scripts call on models which they build.
+
+    Raises:
+        ConfigError: see `refuse_what_nobody_calls`.
+    """
+    refuse_what_nobody_calls(model)
     for method in (BaseModel.setup_train_mode, BaseModel.export_model):
         if not hasattr(model, method.__name__):
             setattr(model, method.__name__, types.MethodType(method, model))

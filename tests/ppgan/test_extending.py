@@ -14,11 +14,17 @@ import pytest
 
 from ppgan.datasets import build_dataset
 from ppgan.datasets.base_dataset import BaseDataset, scandir
+from ppgan.engine.trainer import Trainer
 from ppgan.models.base_model import BaseModel
+from ppgan.models.builder import build_model
+from ppgan.utils.config import get_config
 from ppgan.utils.registry import Registry, build_from_config
 from ppzoo.errors import ConfigError, DataError, UserError
 from ppzoo.media.image import write_image
 from ppzoo.model import Precision
+from ppzoo.registry import MODELS
+
+from ..runs import SMOKE
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIG = """
@@ -273,6 +279,36 @@ class TestBaseModel:
         toy.precision, toy.reduce_gradients = Precision(), lambda parameters: None
         with pytest.raises(ConfigError, match="one process only"):
             toy.train_step(BATCH)
+
+
+class TestModelsOfPpzoo:
+    """Those that a script derives from, as it did from PaddleGAN's."""
+
+    @pytest.fixture
+    def registered(self, monkeypatch):
+        def register(**methods):
+            from ppgan.models.pix2pix_model import Pix2PixModel
+
+            mine = type("MyPix2Pix", (Pix2PixModel,), methods)
+            monkeypatch.setitem(MODELS._entries, "MyPix2Pix", mine)
+            cfg = get_config(str(SMOKE / "pix2pix.yaml"), ["validate=null"])
+            cfg.model.name = "MyPix2Pix"
+            return cfg
+
+        return register
+
+    def test_with_steps_of_ppzoos(self, registered):
+        cfg = registered(eval_step=lambda self, batch: {"output": batch["A"]})
+        model = build_model(cfg.model)
+        assert model.eval_step({"A": 3}) == {"output": 3}
+        assert Trainer(cfg).model.eval_step({"A": 3}) == {"output": 3}
+
+    @pytest.mark.parametrize("name", ["setup_input", "train_iter", "test_iter"])
+    def test_steps_of_paddlegans_are_not_ignored(self, registered, name):
+        cfg = registered(**{name: lambda self, *args: None})
+        for use in (lambda: build_model(cfg.model), lambda: Trainer(cfg)):
+            with pytest.raises(ConfigError, match=rf"^MyPix2Pix has a `{name}`, .*migrating\.md"):
+                use()
 
 
 class TestBaseDataset:
