@@ -96,7 +96,8 @@ def rows(marker):
 
 def quirks():
     """Rows of the tables of quirks, by their first cell."""
-    lines = re.findall(r"^\| `([\w-]+)` \| \*\*(\w+)\*\* (\S+) \| (.*) \|$", TEXT, re.MULTILINE)
+    text = TEXT.split("\n## Quirks")[1]
+    lines = re.findall(r"^\| `([\w-]+)` \| \*\*(\w+)\*\* (\S+) \| (.*) \|$", text, re.MULTILINE)
     return [(name, verdict, word, *rest.split(" | ")) for name, verdict, word, rest in lines]
 
 
@@ -169,6 +170,9 @@ class TestNames:
         expected = ARGUMENTS[name.removesuffix("Predictor")].split()
         assert usual[: len(expected)] == expected
         assert {p.kind for p in list(parameters)[len(usual) :]} == {inspect.Parameter.KEYWORD_ONLY}
+        new = re.findall(r"`(\w+)`", row[3].partition("<br>new")[2])
+        assert new
+        assert not set(new) - {p.name for p in parameters} | set(new) & set(expected)
         cli._parser(["predict"]).parse_args(_with_required(words_of(command)[1:]))
 
     @pytest.mark.parametrize("row", rows("names"), ids=lambda row: row[0])
