@@ -23,6 +23,7 @@ from paddle import nn
 from ppzoo.errors import WeightsError
 from ppzoo.model import Model
 from ppzoo.weights import match_state, select_net
+from ppzoo.weights.pickles import shown
 
 # What each optimizer keeps for a parameter.
 _KINDS = {
@@ -38,6 +39,7 @@ _ENTRY = re.compile(
     r"|mean_square|mean_grad)_\d+"
 )
 _SCHEDULE, _MASTERS = "LR_Scheduler", "master_weights"
+_MOST_STEPS = 1 << 40
 _COPY = re.compile(r"_deepcopy_\d+$")
 # PaddleGAN's `norm_type: batch` is the older class of Paddle's two.
 _OTHER_CLASSES = {"BatchNormOfBatch": "batch_norm"}
@@ -75,6 +77,8 @@ def match(content: Mapping[Any, Any], model: Model, source: object) -> State:
     Raises:
         WeightsError: networks or optimizers are missing or do not fit.
     """
+    if not 0 <= content["epoch"] < _MOST_STEPS:
+        raise WeightsError(f"{source} is damaged: its 'epoch' is no number of iterations")
     for name in (*model.nets, *model.optimizers):
         if not isinstance(content.get(name), Mapping):
             raise WeightsError(
@@ -154,8 +158,8 @@ def _iteration(content: Mapping[Any, Any], model: Model) -> tuple[int, list[str]
     """Return the number of finished steps, which PaddleGAN calls an epoch."""
     iteration = content["epoch"]
     states = [content[name].get(_SCHEDULE) for name in model.optimizers]
-    counted = {state.get("last_epoch") for state in states if isinstance(state, Mapping)}
-    steps = max((step for step in counted if type(step) is int), default=0)
+    counted = [state.get("last_epoch") for state in states if isinstance(state, Mapping)]
+    steps = max((step for step in counted if type(step) is int and step < _MOST_STEPS), default=0)
     if steps <= iteration:
         return iteration, []
     return steps, [
@@ -172,11 +176,10 @@ def _schedule(
     probe.step(iteration)
     here = probe.state_dict()
     found = state.get(_SCHEDULE)
-    if not isinstance(found, Mapping) or not all(
-        isinstance(found.get(key), int | float) for key in here
-    ):
+    before = found.get("last_lr") if isinstance(found, Mapping) else None
+    if type(before) is not float:
         return here
-    before, now = float(found["last_lr"]), float(here["last_lr"])
+    now = float(here["last_lr"])
     if abs(before - now) > 1e-6 * max(abs(before), abs(now)):
         notes.append(
             f"{name}: the learning rate was {before:g} in the file, the config's schedule has "
@@ -215,7 +218,11 @@ def _optimizer(
     masters = content[name].get(_MASTERS)
     if isinstance(masters, Mapping):
         by_name = dict(zip(entries, owners, strict=True))
-        state[_MASTERS] = {by_name[k].name: v for k, v in masters.items() if k in by_name}
+        state[_MASTERS] = {
+            by_name[key].name: _fitting(value, by_name[key], _MASTERS, label)
+            for key, value in masters.items()
+            if key in by_name
+        }
     return state | _unmoved(model, name, owners, next(iter(entries.values()))), []
 
 
@@ -226,8 +233,8 @@ def _entries(state: Mapping[Any, Any], label: str) -> dict[str, dict[str, np.nda
         if key in (_SCHEDULE, _MASTERS):
             continue
         found = _ENTRY.fullmatch(str(key))
-        if found is None or not isinstance(value, np.ndarray):
-            raise WeightsError(f"{label} holds {str(key)[:100]!r}, which is no optimizer's state")
+        if found is None or not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            raise WeightsError(f"{label} holds {shown(key)}, which is no optimizer's state")
         entries.setdefault(found["parameter"], {})[found["kind"]] = value
     if len({frozenset(entry) for entry in entries.values()}) > 1:
         raise WeightsError(f"{label} is damaged: its parameters have states of different kinds")
@@ -360,8 +367,10 @@ def _fitting(value: np.ndarray, owner: paddle.Tensor, kind: str, label: str) -> 
     if kind in _POWERS:
         if value.size != 1:
             raise WeightsError(f"{label} is damaged: a power of beta has {value.size} numbers")
-        return np.ascontiguousarray(value.reshape([1]))
-    return np.ascontiguousarray(value.reshape(owner.shape))
+        return np.ascontiguousarray(value.reshape([1]), np.float32)
+    if not isinstance(value, np.ndarray) or value.size != np.prod(owner.shape, dtype=int):
+        raise WeightsError(f"{label} is damaged: its {kind} do not fit their parameters")
+    return np.ascontiguousarray(value.reshape(owner.shape), np.float32)
 
 
 def _unmoved(

@@ -149,3 +149,45 @@ def save(content: Mapping[str, Any], path: Path) -> None:
     }
     with path.open("wb") as file:
         pickle.dump(arrays, file, protocol=2)
+
+
+def dcgan_nets(ngf: int, ndf: int, latent: int) -> list[nn.Layer]:
+    """Return `DCGenerator` and `DCDiscriminator` with batch norm, for one channel."""
+    layers: list[nn.Layer] = []
+    widths = [8 * ngf, 4 * ngf, 2 * ngf, ngf]
+    for i, width in enumerate(widths):
+        inputs, options = (widths[i - 1], {"stride": 2, "padding": 1}) if i else (latent, {})
+        layers.append(nn.Conv2DTranspose(inputs, width, 4, bias_attr=False, **options))
+        layers += [nn.BatchNorm2D(width), nn.ReLU()]
+    last = nn.Conv2DTranspose(ngf, 1, 4, stride=2, padding=1, bias_attr=False)
+    generator = nn.Sequential(*layers, last, nn.Tanh())
+    layers = [nn.Conv2D(1, ndf, 4, stride=2, padding=1, bias_attr=False), nn.LeakyReLU(0.2)]
+    for width in (ndf, 2 * ndf, 4 * ndf):
+        layers.append(nn.Conv2D(width, 2 * width, 4, stride=2, padding=1))
+        layers += [nn.BatchNorm2D(2 * width), nn.LeakyReLU(0.2)]
+    return [generator, nn.Sequential(*layers, nn.Conv2D(8 * ndf, 1, 4))]
+
+
+def cyclegan_nets(ngf: int, blocks: int, ndf: int, n_layers: int) -> list[nn.Layer]:
+    """Return two `ResnetGenerator` and two `NLayerDiscriminator` with instance norm."""
+
+    def generator() -> nn.Layer:
+        layers: list[nn.Layer] = [nn.Conv2D(3, ngf, 7), nn.InstanceNorm2D(ngf)]
+        for width in (ngf, 2 * ngf):
+            layers.append(nn.Conv2D(width, 2 * width, 3, stride=2, padding=1))
+            layers.append(nn.InstanceNorm2D(2 * width))
+        for _ in range(2 * blocks):
+            layers += [nn.Conv2D(4 * ngf, 4 * ngf, 3), nn.InstanceNorm2D(4 * ngf)]
+        for width in (4 * ngf, 2 * ngf):
+            layers.append(nn.Conv2DTranspose(width, width // 2, 3, stride=2, padding=1))
+            layers.append(nn.InstanceNorm2D(width // 2))
+        return nn.Sequential(*layers, nn.Conv2D(ngf, 3, 7))
+
+    def discriminator() -> nn.Layer:
+        layers: list[nn.Layer] = [nn.Conv2D(3, ndf, 4)]
+        for i in range(n_layers):
+            width = ndf * 2**i
+            layers += [nn.Conv2D(width, 2 * width, 4), nn.InstanceNorm2D(2 * width)]
+        return nn.Sequential(*layers, nn.Conv2D(ndf * 2**n_layers, 1, 4))
+
+    return [generator(), generator(), discriminator(), discriminator()]

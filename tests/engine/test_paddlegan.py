@@ -18,7 +18,7 @@ from ppzoo.errors import ConfigError, WeightsError
 from ppzoo.weights import read, write_pdparams
 
 from ..runs import SignalAt, assert_same, checkpoint_in, make_trainer, state_of
-from .paddlegan_twins import Pix2Pix
+from .paddlegan_twins import Pix2Pix, cyclegan_nets, dcgan_nets
 
 PIX2PIX = ["model.generator.use_dropout=false", "total_iters=9"]
 
@@ -292,7 +292,7 @@ def changed(theirs: dict[str, Any], change: str) -> dict[str, Any]:
     [
         ("shape", r"\(optimizer_D\) does not fit the optimizer: its \d+ entries have other shapes"),
         ("kind", r"does not fit the optimizer: it holds .*velocity.*, Adam keeps beta1_pow_acc"),
-        ("key", r"\(optimizer_D\) holds 'what', which is no optimizer's state"),
+        ("key", r"\(optimizer_D\) holds what, which is no optimizer's state"),
         ("one lacks a moment", r"its parameters have states of different kinds"),
         ("power", r"a power of beta has 2 numbers"),
     ],
@@ -307,6 +307,42 @@ def test_state_that_does_not_fit_changes_nothing(
     with pytest.raises(WeightsError, match=message):
         trainer.resume(tmp_path / "x")
     assert_same(before, state_of(trainer))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("epoch",), -1, "its 'epoch' is no number of iterations"),
+        (("epoch",), 10**30, "its 'epoch' is no number of iterations"),
+        (("netG",), 3, "no entry 'netG'"),
+        (("optimizer_D",), {1: np.ones(2, "f4")}, "which is no optimizer's state"),
+        (("optimizer_D", "w_0_moment1_0"), np.array(["text"]), "which is no optimizer's state"),
+        (("optimizer_D", "w_0_moment1_0"), {}, "which is no optimizer's state"),
+        (("optimizer_D", "master_weights"), {"layer_1006.w_0": 3}, "master_weights do not fit"),
+    ],
+)
+def test_hostile_values_are_refused(
+    tmp_path: Path, theirs: dict[str, Any], path: tuple[str, ...], value: Any, message: str
+) -> None:
+    content = copy.deepcopy(theirs)
+    if path[-1] == "master_weights":
+        state = content["optimizer_D"]
+        value = {next(iter(state)).removesuffix("_moment1_0"): 3}
+    inner = content
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(WeightsError, match=message):
+        resumed(content, tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"last_epoch": "x", "last_lr": []}])
+def test_schedules_that_make_no_sense_are_those_of_the_config(
+    tmp_path: Path, theirs: dict[str, Any], value: Any
+) -> None:
+    state = theirs["optimizer_D"] | {"LR_Scheduler": value}
+    trainer = resumed(theirs | {"optimizer_D": state}, tmp_path)
+    assert trainer.model.lr_schedulers["lr"].last_epoch == 2
 
 
 @pytest.mark.parametrize("entry", ["netD", "optimizer_D"])
@@ -407,3 +443,20 @@ def test_names_do_not_depend_on_what_was_made_before() -> None:
         found.append(paddlegan.parameter_names(model))
     assert found[0] == found[1]
     assert len(set(found[0].values())) == len(found[0])
+
+
+@pytest.mark.parametrize("family", ["dcgan", "cyclegan"])
+def test_names_are_those_of_a_run_of_paddlegans(tmp_path: Path, family: str) -> None:
+    trainer = make_trainer(family, tmp_path)
+    parts = trainer.config.model.kwargs
+    generator, discriminator = parts["generator"].kwargs, parts["discriminator"].kwargs
+    with unique_name.guard():
+        if family == "dcgan":
+            nets = dcgan_nets(generator["ngf"], discriminator["ndf"], generator["input_nz"])
+        else:
+            blocks, layers = generator["n_blocks"], discriminator["n_layers"]
+            nets = cyclegan_nets(generator["ngf"], blocks, discriminator["ndf"], layers)
+    ours = paddlegan.parameter_names(trainer.model)
+    theirs = [(p.name, p.shape) for net in nets for p in net.parameters()]
+    shapes = [p.shape for net in trainer.model.nets.values() for p in net.parameters()]
+    assert list(zip(ours.values(), shapes, strict=True)) == theirs
