@@ -409,6 +409,7 @@ def _workplace(
         try:
             parent = cache_dir() / "inference"
             parent.mkdir(parents=True, exist_ok=True)
+            _make_private(parent)
             with tempfile.TemporaryFile(dir=parent):
                 pass
         except (OSError, UserError) as error:
@@ -418,6 +419,24 @@ def _workplace(
             return
     with tempfile.TemporaryDirectory(prefix="ppzoo-") as folder:
         yield _Workplace(net, inputs, multiple, Path(folder) / "export")
+
+
+def _make_private(folder: Path) -> None:
+    """Make sure that nobody else can put a program here, which would be run as the user.
+
+    Raises:
+        PermissionError: the folder is another user's, and may be written to by others.
+    """
+    if os.name == "nt":
+        return
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        raise PermissionError(f"{folder} is another user's")
+    if status.st_mode & 0o022:
+        for path in (folder, *folder.iterdir()):
+            if path.lstat().st_uid != os.geteuid():
+                raise PermissionError(f"{path} is another user's")
+        folder.chmod(status.st_mode & ~0o022)
 
 
 def _fingerprint(net: nn.Layer, inputs: Arrays, multiple: int | None) -> str:

@@ -198,8 +198,11 @@ def restore_paddlegans(
     Raises:
         WeightsError: networks or optimizers do not fit; then nothing of the model has changed.
     """
-    state = paddlegan.match(content, model, source)
-    paddlegan.put(state, model)
+    with _explained(source):
+        state = paddlegan.match(content, model, source)
+        for name, entries in state.optimizers.items():
+            _check_kinds(entries, f"{source} ({name})")
+        paddlegan.put(state, model)
     notes = state.notes
     if ema is not None:
         ema.restart()

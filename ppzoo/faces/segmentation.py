@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,8 @@ from ppzoo.errors import ConfigError, MissingExtraError, UserError, WeightsError
 from ppzoo.weights import load_weights
 
 _ADDRESS = "https://paddleseg.bj.bcebos.com/dygraph/pp_humanseg_v2"
+# Weights hardly compress, and Python unpacks in other ways than these without bounds.
+_MOST_GROWTH, _METHODS = 20, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MOBILE_NET = {"type": "MobileNetV3_large_x1_0"}
 
 
@@ -263,9 +264,16 @@ def _official_weights(model: Model, preset: Preset) -> Path:
             names = [name for name in file.namelist() if name.endswith(".pdparams")]
             if len(names) != 1:
                 raise WeightsError(f"{archive} holds {len(names)} files *.pdparams, expected one")
-            content = file.read(names[0])
-    # Of damaged bytes, too: zlib's errors, an end too early, a method or a password that is none.
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+            most = _MOST_GROWTH * archive.stat().st_size
+            info = file.getinfo(names[0])
+            if info.compress_type not in _METHODS or info.file_size > most:
+                raise WeightsError(f"{archive} holds far more than its size suggests, remove it")
+            with file.open(info) as source:
+                content = source.read(most)
+    except WeightsError:
+        raise
+    # Damaged bytes give a dozen kinds of exceptions: zlib's, an end too early, a wrong password...
+    except Exception as error:
         raise WeightsError(f"{archive} is damaged, remove it: {error}") from error
     with atomic_write(path) as target:
         target.write(content)

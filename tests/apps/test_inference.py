@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import stat
 import sys
 from pathlib import Path
@@ -201,6 +202,25 @@ def test_network_of_one_size(home: Path, tmp_path: Path, monkeypatch: pytest.Mon
     # Another size goes to the network itself, which is what cannot take it.
     with pytest.raises(ValueError, match=r"Reshape|reshape"):
         runner(picture(8, 4))
+
+
+def test_programs_that_others_may_have_put_there_are_not_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    folder = home / "inference"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    make_runner(OfOneSize(), picture(8, 8), "static")
+    kept = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    assert len(kept) == 1
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    # A folder of another user, or another user's program in a folder that anybody could write to.
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    make_runner(OfOneSize(), picture(8, 8), "static")
+    assert "exported networks are not kept" in caplog.text
+    assert "is another user's" in caplog.text
+    assert [path for path in folder.iterdir() if not path.name.startswith(".")] == kept
 
 
 def test_crash_leaves_the_process_alone(

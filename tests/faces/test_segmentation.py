@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ppzoo.faces import segmentation
 from ppzoo.faces.segmentation import PRESETS, PaddleSegNetwork, Preset, is_installed
 from ppzoo.weights import write_pdparams
 
+from ..watch import memory_peak
 from . import fake_paddleseg
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
@@ -156,6 +158,15 @@ class TestOfficialWeights:
         with pytest.raises(WeightsError, match=r"holds 0 files \*\.pdparams, expected one"):
             PaddleSegNetwork(preset)
         assert not (tmp_path / "weights/net.pdparams").exists()
+
+    @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+    def test_bombs(self, preset: Preset, tmp_path: Path, method: int) -> None:
+        with zipfile.ZipFile(tmp_path / "weights/net.zip", "w", method) as archive:
+            archive.writestr("a.pdparams", bytes(30_000_000))
+        with memory_peak() as peak, pytest.raises(WeightsError, match="far more than its size"):
+            segmentation._official_weights("net", preset)
+        assert peak[0] < 1_000_000
+        assert sorted(os.listdir(tmp_path / "weights")) == ["net.zip"]
 
     def test_without_a_network(
         self, preset: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
