@@ -132,6 +132,11 @@ def convert(
     chosen = {net: nets[net]} if net is not None else nets
     for arrays in chosen.values():
         _refuse_linear_layers(arrays, source)
+    if any(isinstance(arrays, TorchArrays) for arrays in chosen.values()):
+        _note(
+            f"{source} is PyTorch's: names are changed to Paddle's; where a model has instance "
+            "norms, name its YAML with -c"
+        )
     plain = {
         name: {key: _plain(value, suffix) for key, value in arrays.items()}
         for name, arrays in chosen.items()

@@ -274,8 +274,9 @@ class TestConvert:
 
 
 class TestConvertPyTorch:
-    def test_layout_and_types(self, tmp_path: Path) -> None:
+    def test_layout_and_types(self, tmp_path: Path, capsys: Any) -> None:
         module.convert(str(TORCH / "first_order.pth.tar"), str(tmp_path / "a.pdparams"))
+        assert "norms, name its YAML with -c" in capsys.readouterr().err
         assert sorted(read(tmp_path / "a.pdparams")) == [
             "discriminator",
             "generator",
