@@ -53,8 +53,8 @@ def read(path: str | os.PathLike[str]) -> dict[Any, Any]:
 
     Nested dictionaries of NumPy arrays, numbers, text and containers: what
     `paddle.load(path, return_numpy=True)` returns, without its power to run code. Of PyTorch's
-    files, networks are under Paddle's names (`ppzoo.weights.torch_names`). Takes memory for twice
-    the size of the file.
+    files, and of safetensors that say `format: pt`, networks are under Paddle's names
+    (`ppzoo.weights.torch_names`). Takes memory for twice the size of the file.
 
     Raises:
         WeightsError: the file is missing, damaged, foreign, or holds more than that; nothing in
@@ -231,6 +231,8 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:
         array = np.frombuffer(entry["data"], dtype.newbyteorder("<")).reshape(entry["shape"])
         flat[name] = array.astype(dtype, copy=True)
     metadata = header.get("__metadata__") or {}
+    if metadata.get("format") == "pt":  # Hugging Face's mark for PyTorch's weights
+        return unwrapped(flat)
     if metadata.get(LAYOUT) != NESTED:
         return flat
     return _nest(flat, json.loads(metadata.get(_EMPTY, "[]")))

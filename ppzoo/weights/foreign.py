@@ -84,7 +84,7 @@ def _describe_other(head: bytes) -> str | None:
         return None
     return (
         "not a weights file, or damaged at its start: ppzoo reads Paddle's .pdparams and .pdopt, "
-        "and .safetensors"
+        ".safetensors, and PyTorch's .pth"
     )
 
 

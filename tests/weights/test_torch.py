@@ -187,6 +187,19 @@ class Mixed(nn.Layer):
         self.norm = nn.BatchNorm1D(3)
 
 
+def test_safetensors_that_pytorch_wrote(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(0)
+    theirs = {"linear.weight": rng.random((2, 3), np.float32), "norm.running_var": np.ones(3, "f4")}
+    save_file(theirs, tmp_path / "x.safetensors", metadata={"format": "pt"})
+    found = read(tmp_path / "x.safetensors")
+    assert list(found) == ["linear.weight", "norm._variance"]
+    layer = nn.Sequential(("linear", nn.Linear(3, 2, bias_attr=False)))
+    load_state(layer, type(found)(list(found.items())[:1]), "x.safetensors")
+    np.testing.assert_array_equal(layer.linear.weight.numpy(), theirs["linear.weight"].T)
+
+
 def test_layers_that_pytorch_stores_in_another_way() -> None:
     from ppzoo.weights.torch_names import unwrapped
 
