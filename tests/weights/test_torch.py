@@ -194,9 +194,9 @@ def test_safetensors_that_pytorch_wrote(tmp_path: Path) -> None:
     theirs = {"linear.weight": rng.random((2, 3), np.float32), "norm.running_var": np.ones(3, "f4")}
     save_file(theirs, tmp_path / "x.safetensors", metadata={"format": "pt"})
     found = read(tmp_path / "x.safetensors")
-    assert list(found) == ["linear.weight", "norm._variance"]
+    assert found.pop("norm._variance").shape == (3,)
     layer = nn.Sequential(("linear", nn.Linear(3, 2, bias_attr=False)))
-    load_state(layer, type(found)(list(found.items())[:1]), "x.safetensors")
+    load_state(layer, found, "x.safetensors")
     np.testing.assert_array_equal(layer.linear.weight.numpy(), theirs["linear.weight"].T)
 
 
