@@ -57,6 +57,9 @@ HOMES: dict[str, dict[str, str]] = {
     },
     "ppgan.datasets.preprocess": {"PREPROCESS": "ppzoo.registry", "TRANSFORMS": "ppzoo.registry"},
     "ppgan.faceutils": {"dlib": "ppgan.faceutils.dlibutils:"},
+    "ppgan.faceutils.face_detection.detection": {},
+    "ppgan.faceutils.face_detection.detection.blazeface": {},
+    "ppgan.faceutils.face_detection.detection.sfd": {},
     "ppgan.metrics": {
         "InceptionV3": "ppzoo.networks.inception",
         "METRICS": "ppzoo.registry",
@@ -98,6 +101,7 @@ _REALSR = "RealSRPredictor enlarges photographs four times and removes their noi
 _CARTOON = "Photo2CartoonPredictor draws faces"
 _GANS = "`ppzoo predict dcgan` and `wgan` draw pictures of noise"
 _FACES = "`ppzoo.faces.detector.build_detector` finds faces and their landmarks"
+_ALIGNMENT = "FaceAlignment takes `face_detector`"
 _ALIGN = "`ppzoo.faces.align.align_face` turns a face upright and cuts it out"
 _BLOCKS = "`ppzoo.motion.firstorder.blocks` has what takes its place, with other arguments"
 _SR = "RRDBNet and RCAN enlarge pictures"
@@ -157,6 +161,8 @@ _ABSENT: dict[str, dict[str, str]] = {
             upscale_detections
         """,
     },
+    "ppgan.faceutils.face_detection.detection.blazeface": {_ALIGNMENT: "FaceDetector"},
+    "ppgan.faceutils.face_detection.detection.sfd": {_ALIGNMENT: "FaceDetector"},
     "ppgan.faceutils.face_segmentation": {
         "`ppzoo.faces.faceseg.FaceSegFCN` is the whole network": "FCN HRNet_W18 HRNet",
     },
@@ -251,7 +257,10 @@ _ABSENT_MODULES: dict[str, dict[str, str]] = {
         "": "aotgan_dataset empty_dataset photopen_dataset",
     },
     "ppgan.faceutils": {_REALSR: "face_enhancement"},
-    "ppgan.faceutils.face_detection": {_FACES: "detection utils"},
+    "ppgan.faceutils.face_detection": {_FACES: "utils"},
+    "ppgan.faceutils.face_detection.detection": {_FACES: "core"},
+    "ppgan.faceutils.face_detection.detection.blazeface": {_FACES: "net_blazeface utils"},
+    "ppgan.faceutils.face_detection.detection.sfd": {_FACES: "net_s3fd"},
     "ppgan.faceutils.face_segmentation": {
         "`ppzoo.faces.faceseg.FaceSegFCN` is the whole network": "fcn hrnet",
     },

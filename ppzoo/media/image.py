@@ -281,9 +281,9 @@ def load_image(image: Any) -> np.ndarray:
     """Return a picture that is given in any common way as one in RGB.
 
     Args:
-        image: a path (see `read_image`), a Pillow image, or an array [H, W], [H, W, 1], [H, W, 3]
-            or [H, W, 4] of uint8, or of uint16, of which the upper 8 bits are kept. Alpha is laid
-            on white.
+        image: a path (see `read_image`), an open file, a Pillow image, or an array [H, W],
+            [H, W, 1], [H, W, 3] or [H, W, 4] of uint8, or of uint16, of which the upper 8 bits are
+            kept. Alpha is laid on white.
 
     Returns:
         uint8 RGB [H, W, 3], a copy.
@@ -295,9 +295,10 @@ def load_image(image: Any) -> np.ndarray:
 
     if isinstance(image, (str, os.PathLike)):
         return read_image(image)
-    if isinstance(image, Image.Image):
+    if isinstance(image, Image.Image) or hasattr(image, "read"):
         try:
-            return _as_rgb(ImageOps.exif_transpose(image))
+            opened = image if isinstance(image, Image.Image) else Image.open(image)
+            return _as_rgb(ImageOps.exif_transpose(opened))
         except Exception as error:  # as in `read_image`: a file that is only now decoded
             raise DataError(f"the picture cannot be used: {error}") from error
     array = np.asarray(image)

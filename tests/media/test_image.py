@@ -409,6 +409,7 @@ class TestLoadImage:
         write_image(tmp_path / "a.png", picture)
         given = [tmp_path / "a.png", str(tmp_path / "a.png"), picture, Image.fromarray(picture)]
         given += [picture.astype(np.uint16) * 257, Image.open(tmp_path / "a.png")]
+        given += [io.BytesIO((tmp_path / "a.png").read_bytes())]
         for image in given:
             loaded = load_image(image)
             assert loaded.dtype == np.uint8
@@ -450,8 +451,10 @@ class TestLoadImage:
     def test_damaged(self, picture, tmp_path):
         write_image(tmp_path / "a.png", picture)
         data = (tmp_path / "a.png").read_bytes()
-        (tmp_path / "a.png").write_bytes(data[: len(data) // 2])
+        half = data[: len(data) // 2]
+        (tmp_path / "a.png").write_bytes(half)
         with pytest.raises(DataError, match=r"a\.png is damaged"):
             load_image(tmp_path / "a.png")
-        with pytest.raises(DataError, match="the picture cannot be used"):
-            load_image(Image.open(tmp_path / "a.png"))
+        for opened in (Image.open(tmp_path / "a.png"), io.BytesIO(half), io.BytesIO(b"no")):
+            with pytest.raises(DataError, match="the picture cannot be used"):
+                load_image(opened)

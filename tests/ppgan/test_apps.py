@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -176,7 +177,9 @@ def test_photo2cartoon(here, monkeypatch):
     official("photo2cartoon", state(spec | {"img_size": 64, "n_blocks": 1, "light": False}))
     monkeypatch.setattr("ppzoo.apps.photo2cartoon.build_detector", lambda *args: RedDetector())
     write_image("me.png", picture_with_faces((100, 80, 140, 130)))
-    cartoon = apps.Photo2CartoonPredictor().run(image_path="me.png")
+    predictor = apps.Photo2CartoonPredictor()
+    cartoon = predictor.run(image_path="me.png")
+    np.testing.assert_array_equal(predictor.run(io.BytesIO(Path("me.png").read_bytes())), cartoon)
     assert (cartoon.dtype, cartoon.ndim) == (np.uint8, 3)
     np.testing.assert_array_equal(imageio.imread("output/p2c_cartoon.png"), cartoon)
     assert files() == ["output/p2c_cartoon.png", "output/p2c_photo.png"]

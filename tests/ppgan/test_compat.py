@@ -204,6 +204,12 @@ def test_modules_have_the_names_of_their_package(alias):
     assert importlib.util.find_spec(f"{alias}.nonsense") is None
 
 
+def test_scripts_that_look_whether_modules_are_there():
+    for name in ("face_detection.api", "face_detection.detection.sfd"):
+        assert importlib.util.find_spec(f"ppgan.faceutils.{name}") is not None
+    assert importlib.util.find_spec("ppgan.faceutils.face_detection.detection.dlib") is None
+
+
 def test_missing_names_say_what_to_use_where_there_is_something():
     with pytest.raises(UserError, match=r"\.IconVSRPredictor of PaddleGAN yet: EDVRPredictor"):
         from ppgan.apps import IconVSRPredictor  # noqa: F401
