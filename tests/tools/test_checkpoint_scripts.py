@@ -9,11 +9,16 @@ import pytest
 
 import ppzoo
 from ppzoo import cli
+from ppzoo.apps.animation import load_animator
 from ppzoo.config import load_config
+from ppzoo.media.image import write_image
+from ppzoo.media.video import VideoReader, probe
 from ppzoo.weights import read, write_pdparams
-from tools import export_model, extract_weight
+from tools import export_model, extract_weight, fom_infer
 
 from ..apps.face_pieces import check_one_sentence
+from ..apps.motion_pieces import driver, pattern, saved
+from ..media.video.clips import make_film, tone
 from ..runs import SMOKE, run_tool
 
 GRAPH = "json" if paddle.__version__.startswith("3") else "pdmodel"
@@ -105,3 +110,66 @@ def test_main_takes_flags_that_paddlegans_main_takes(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "interval: 5" in done.stdout
     assert "device: cpu" in done.stdout
+
+
+class TestFomInfer:
+    def test_flags_are_paddlegans(self):
+        assert vars(fom_infer.build_parser().parse_args([])) == {
+            "model_path": None,
+            "batch_size": 1,
+            "source_path": None,
+            "driving_path": None,
+            "output_path": "infer_output/fom/",
+            "device": "gpu",
+            "image_size": 256,  # ours
+        }
+
+    def test_exported_networks_animate_as_the_predictor_does(self, tmp_path, capsys):
+        weights = saved(tmp_path / "fom.pdparams")
+        options = ("--load", weights, "-s", "1,3,32,32", "--output_dir", "out")
+        assert run(export_model, "-c", SMOKE / "firstorder.yaml", *options) == 0
+        (tmp_path / "films").mkdir()
+        for number in range(2):
+            pictures = driver(4, (32, 32))[number:]
+            path = tmp_path / "films" / f"{number}.mp4"
+            make_film(path, fps=30, pictures=pictures, sound=(tone(0.1), 0))
+        write_image(tmp_path / "source.png", pattern(40, 48))
+        capsys.readouterr()
+        folders = ("--model_path", "out/fom_dy2st", "--driving_path", "films", "--device", "cpu")
+        options = ("--source_path", "source.png", "--image_size", 32)
+        assert run(fom_infer, *folders, *options) == 0
+        results = [f"infer_output/fom/result_{number}.mp4" for number in range(2)]
+        assert capsys.readouterr().out == f"film 0: {results[0]}\nfilm 1: {results[1]}\n"
+        infos = [probe(result) for result in results]
+        assert [(i.frame_count, i.width, i.height, i.fps) for i in infos] == [
+            (4, 32, 32, 30),
+            (3, 32, 32, 30),
+        ]
+        assert infos[0].has_audio
+        animator = load_animator(weights, SMOKE / "firstorder.yaml", image_size=32)
+        frames = list(VideoReader("films/0.mp4"))
+        networks = [
+            fom_infer.Network("out/fom_dy2st", n, "cpu") for n in ("kp_detector", "generator")
+        ]
+        for source in (None, pattern(32, 32, seed=4)):
+            still = frames[0] if source is None else source
+            expected = animator.animate(still, frames, adapt_scale=False)
+            made = fom_infer.animated(networks, iter(frames), source)
+            for one, other in zip(made, expected, strict=True):
+                assert np.abs(one.astype(int) - other).max() <= 1
+        more = ("--source_path", "source.png", "--image_size", 64, "--output_path", "new")
+        assert run(fom_infer, *folders, *more) == 2
+        check_one_sentence(capsys, r"exported for .* than 1 x 3 x 64 x 64: .* by --image_size")
+        assert not list((tmp_path / "new").iterdir())
+
+    def test_refusals(self, tmp_path, capsys):
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "a.mp4").touch()
+        for options, message in (
+            ((), "--model_path DIR is missing"),
+            (("--model_path", "m"), "--driving_path FILE is missing"),
+            (("--model_path", "m", "--driving_path", "empty"), "there is no film in empty"),
+            (("--model_path", "m", "--driving_path", "a.mp4"), "m holds no network kp_detector"),
+        ):
+            assert run(fom_infer, *options) == 2
+            check_one_sentence(capsys, message)
