@@ -5,11 +5,16 @@ Python tells its audit hooks of all of that, whoever asks for it, so that no tri
 goes unseen. A hook cannot be taken out again: this one is put in once, and idle outside `watched`.
 """
 
+import codecs
 import contextlib
 import os
 import sys
 import threading
 import tracemalloc
+
+# Looked for at their first use, which may be in a file that is watched.
+for codec in ("utf-8-sig", "utf-16", "utf-32", "cp437", "latin-1"):
+    codecs.lookup(codec)
 
 _seen = None
 _thread = None

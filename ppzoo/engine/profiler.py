@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import paddle
 
+from ppzoo.config.tree import literal
 from ppzoo.engine.callbacks import Callback
 from ppzoo.errors import ConfigError
 from ppzoo.model import Logs
@@ -62,10 +62,7 @@ class Profiler(Callback):
             key, separator, value = (part.strip() for part in item.partition("="))
             if not separator or key not in options:
                 raise ConfigError(f"-p has no option {key!r}{suggest(key, options)}")
-            try:
-                options[key] = ast.literal_eval(value)
-            except (ValueError, SyntaxError):
-                options[key] = value
+            options[key] = literal(value)
         steps = options["batch_range"]
         if not (isinstance(steps, list) and [type(step) for step in steps] == [int, int]):
             raise ConfigError(f"-p batch_range={steps}: expected two whole numbers, [10,20]")
