@@ -50,6 +50,8 @@ _STORAGES = {
     "ComplexDouble": "c16",
 }
 _MOST_AXES = 32
+# Archives that someone has packed again may be compressed; weights hardly get smaller by that.
+_GROWTH = 4
 # Networks that share memory repeat it here, where each array has its own.
 _SHARED = 4
 
@@ -168,12 +170,13 @@ def load_zip(path: Path, size: int) -> Any:
         DamagedError: it is not whole.
     """
     with _open(path) as archive:
+        size += _compressed(archive, size)
         folder = next(n for n in archive.namelist() if n.endswith("/data.pkl"))[: -len("data.pkl")]
         order = _member(archive, f"{folder}byteorder", size, optional=True)
         if order not in (b"", b"little"):
             raise RefusedError("numbers in the byte order of other machines")
         pickled = archive.getinfo(f"{folder}data.pkl")
-        _check_stored(pickled, size)
+        _check_packing(pickled, size)
         with archive.open(pickled) as file:
             machine = _TorchMachine(file, pickled.file_size, _SHARED * size)  # type: ignore[arg-type]
             top = machine.run()
@@ -246,16 +249,26 @@ def _member(archive: zipfile.ZipFile, name: str, size: int, optional: bool = Fal
         if optional:
             return b""
         raise DamagedError(f"{shown(name)} is missing in it") from None
-    _check_stored(info, size)
+    _check_packing(info, size)
     try:
         return archive.read(info)
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise DamagedError(f"{shown(name)} in it is damaged") from error
 
 
-def _check_stored(info: zipfile.ZipInfo, size: int) -> None:
-    """Refuse what grows: PyTorch stores without compression."""
-    if info.compress_type != zipfile.ZIP_STORED or info.file_size > size or info.flag_bits & 1:
+def _compressed(archive: zipfile.ZipFile, size: int) -> int:
+    """Return the bytes that compressed parts hold, if they are not too many."""
+    parts = [info for info in archive.infolist() if info.compress_type == zipfile.ZIP_DEFLATED]
+    total = sum(info.file_size for info in parts)
+    if total > _GROWTH * size:
+        raise RefusedError("parts that grow more than fourfold, which PyTorch never writes")
+    return total
+
+
+def _check_packing(info: zipfile.ZipInfo, size: int) -> None:
+    """Refuse what is packed in another way than PyTorch and common archivers do."""
+    known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if not known or info.file_size > size or info.flag_bits & 1:
         raise RefusedError("compressed or encrypted parts, which PyTorch never writes")
 
 

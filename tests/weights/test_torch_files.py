@@ -88,8 +88,31 @@ def test_changed_archives(
     assert "\n" not in str(caught.value)
 
 
-def test_what_grows_is_refused(tmp_path: Path) -> None:
+def test_an_archive_that_was_packed_again(tmp_path: Path) -> None:
+    """As found in repositories, with a member for each folder."""
     path = changed(tmp_path / "x.pth", lambda name, data: data, compression=zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("kinds/", b"")
+    wanted = read(FILES / "kinds.pth")["tensors"]
+    found = read(path)["tensors"]
+    assert found.keys() == wanted.keys()
+    assert all(np.array_equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_what_grows_is_refused(tmp_path: Path) -> None:
+    bomb = bytes(1_000_000)
+    path = changed(
+        tmp_path / "x.pth",
+        lambda name, data: bomb if name == "data/0" else data,
+        compression=zipfile.ZIP_DEFLATED,
+    )
+    with pytest.raises(WeightsError, match="parts that grow more than fourfold"):
+        read(path)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression_is_refused(tmp_path: Path, compression: int) -> None:
+    path = changed(tmp_path / "x.pth", lambda name, data: data, compression=compression)
     with pytest.raises(WeightsError, match="compressed or encrypted parts"):
         read(path)
 
