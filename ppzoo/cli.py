@@ -122,9 +122,6 @@ def main_tool(argv: Sequence[str] | None = None) -> int:
     )
     _add_run_arguments(parser)
     parser.add_argument("--list", action="store_true", help="list what configs can name, and exit")
-    # PaddleGAN's tools/main.py takes them, too, and leaves them to another script.
-    for flag in ("--source_path", "--reference_dir", "--model_path"):
-        parser.add_argument(flag, help=argparse.SUPPRESS)
     parser.set_defaults(call=lambda args: _list(args) if args.list else _train(args), kind=None)
     return _run(parser, argv)
 
