@@ -251,7 +251,9 @@ def _member(archive: zipfile.ZipFile, name: str, size: int, optional: bool = Fal
         raise DamagedError(f"{shown(name)} is missing in it") from None
     _check_packing(info, size)
     try:
-        return archive.read(info)
+        # Without a number, Python would unpack all that is there, and then cut it to its length.
+        with archive.open(info) as file:
+            return file.read(info.file_size + 1)
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise DamagedError(f"{shown(name)} in it is damaged") from error
 

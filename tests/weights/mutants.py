@@ -403,8 +403,8 @@ def torch_zips(draw):
             info = zipfile.ZipInfo(member)
             info.compress_type = draw(
                 mostly(
-                    st.just(zipfile.ZIP_STORED),
-                    st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
+                    st.sampled_from([zipfile.ZIP_STORED] * 3 + [zipfile.ZIP_DEFLATED]),
+                    st.sampled_from([zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
                     one_in=30,
                 )
             )
@@ -514,14 +514,19 @@ ONE_SAFETENSORS = _framed(b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]
 # Attacks that chance would not find
 
 
-def deflated_bomb(size):
-    """Return an archive of PyTorch's whose memory is packed from `size` bytes of zeros."""
+def deflated_bomb(size, said=None):
+    """Return an archive of PyTorch's whose memory is packed from `size` bytes of zeros.
+
+    It says that there are `said` bytes, which may be less.
+    """
     program = state_dict([("w", tensor(storage("Float", "0", 1), 0, (1,), (1,)))])
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02" + program + b".", zipfile.ZIP_STORED)
         archive.writestr("archive/data/0", bytes(size))
-    return buffer.getvalue()
+    if said is None:
+        return buffer.getvalue()
+    return buffer.getvalue().replace(struct.pack("<I", size), struct.pack("<I", said))
 
 
 def overlapping_parts(count, size):

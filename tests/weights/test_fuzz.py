@@ -6,6 +6,7 @@ near the file's size, and what cannot be read gives one sentence. `PPZOO_FUZZ=10
 many files a test, other ones each time.
 """
 
+import contextlib
 import os
 import pickle
 import re
@@ -179,6 +180,12 @@ def test_compressed_bombs(place):
     data = mutants.deflated_bomb(50_000_000)
     assert len(data) < 60_000
     assert "which PyTorch never writes" in refusal(place, data)
+    # One that says that it is none: as much is unpacked as it says.
+    data = mutants.deflated_bomb(50_000_000, said=4)
+    place[1].write_bytes(data)
+    with memory_peak() as peak, contextlib.suppress(WeightsError):
+        assert read(place[1])["w"].shape == (1,)
+    assert peak[0] < most_memory(data)
 
 
 def test_parts_within_parts_are_not_read_again_and_again(place):
