@@ -110,6 +110,8 @@ class _Version(argparse.Action):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             theirs = importlib.metadata.distribution("ppgan")
             print(f"PaddleGAN {theirs.version} is installed, too: `pip uninstall ppgan` removes it")
+        if not (ours / "__init__.py").is_file():
+            print("ppzoo's own `ppgan` is gone, with PaddleGAN's perhaps: install ppzoo again")
         if found != ours and not (found / "tables.py").is_file():
             print(f"`import ppgan` finds PaddleGAN here, in {found}: scripts will use that")
         parser.exit()

@@ -304,6 +304,9 @@ def test_version_tells_of_paddlegan(
     monkeypatch.chdir(tmp_path / "site")
     said = run("--version", main=cli.main)[1].splitlines()[1:]
     assert said == ["PaddleGAN 2.1.0 is installed, too: `pip uninstall ppgan` removes it"]
+    metadata.unlink()
+    monkeypatch.setattr(cli.ppzoo, "__file__", str(tmp_path / "elsewhere/ppzoo/__init__.py"))
+    assert "`ppgan` is gone, " in run("--version", main=cli.main)[1]
 
 
 def test_reader_that_stops_reading_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
