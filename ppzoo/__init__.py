@@ -24,6 +24,7 @@ __version__ = "0.1.0.dev0"
 __all__ = ["Trainer", "build_model", "list_models", "load_config"]
 
 runtime.configure()
+runtime.warn_of_late_zlib()
 
 # Imported when first asked for: `import ppzoo` alone stays light.
 _HOMES = {"Trainer": "ppzoo.engine.trainer", "load_config": "ppzoo.config"}

@@ -80,6 +80,24 @@ def configure() -> RuntimeReport:
     return _report
 
 
+def warn_of_late_zlib() -> None:
+    """Warn where Paddle 2 was imported before Python's zlib, which may crash on the first PNG."""
+    modules = list(sys.modules)
+    zlib, library = sys.modules.get("zlib"), "paddle.base.libpaddle"
+    # A zlib that is part of the interpreter has no file, and is not in danger.
+    if getattr(zlib, "__file__", None) is None or library not in modules:
+        return
+    version = getattr(sys.modules.get("paddle"), "__version__", "")
+    if version.startswith("2.") and modules.index("zlib") > modules.index(library):
+        warnings.warn(
+            f"paddlepaddle {version} was imported before ppzoo, and its own zlib stands in for "
+            "Python's: pictures and archives may end in a segmentation fault. Write `import ppzoo` "
+            "(or ppgan) above `import paddle`",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
 def describe() -> str:
     """Return one line on the device and the CPU code path: "CPU: AMD EPYC, 2 threads, ..."."""
     report = configure()

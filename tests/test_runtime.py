@@ -7,6 +7,8 @@ import os
 import random
 import subprocess
 import sys
+import types
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -259,6 +261,31 @@ def test_what_paddle_was_told_stands(monkeypatch: pytest.MonkeyPatch, device: st
     paddle.set_device(device)
     assert runtime.select_device(None) == device
     assert now == [device]
+
+
+@pytest.mark.parametrize(
+    ("version", "order", "file", "warned"),
+    [
+        ("2.6.2", ["paddle", "paddle.base.libpaddle", "zlib"], "zlib.so", True),
+        ("2.6.2", ["zlib", "paddle", "paddle.base.libpaddle"], "zlib.so", False),
+        ("2.6.2", ["paddle", "paddle.base.libpaddle", "zlib"], None, False),
+        ("3.3.1", ["paddle", "paddle.base.libpaddle", "zlib"], "zlib.so", False),
+        ("2.6.2", ["zlib"], "zlib.so", False),
+    ],
+)
+def test_paddle_before_zlib(
+    monkeypatch: pytest.MonkeyPatch, version: str, order: list[str], file: str | None, warned: bool
+) -> None:
+    contents = {
+        "paddle": types.SimpleNamespace(__version__=version),
+        "zlib": types.SimpleNamespace(__file__=file),
+    }
+    fake = types.SimpleNamespace(modules={name: contents.get(name) for name in order})
+    monkeypatch.setattr(runtime, "sys", fake)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        runtime.warn_of_late_zlib()
+    assert ["above `import paddle`" in str(each.message) for each in found] == [True] * warned
 
 
 def test_a_seed_repeats_all_draws() -> None:
