@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ppzoo.config import Component, TrainConfig
+from ppzoo.config import Component, TrainConfig, load_config
 from ppzoo.media.image import write_image
+from ppzoo.registry import MODELS, build
 
 # Arguments of datasets and transforms that are files or folders.
 PATH_KEYS = (
@@ -32,7 +33,7 @@ PATH_KEYS = (
 WEIGHTS: Mapping[str, Sequence[str]] = {
     "FID": ("inception_v3",),
     "FirstOrderModel": ("vgg19",),
-    "FirstOrderModelMobile": ("vgg19",),
+    "FirstOrderModelMobile": ("first_order_vox", "vgg19"),
     "LPIPSMetric": ("lpips_lin_vgg", "lpips_vgg16"),
     "PerceptualLoss": ("vgg19",),
     "Wav2LipModel": ("syncnet",),
@@ -44,6 +45,7 @@ SECONDS = 1
 FPS = 25
 _SOUND_RATE = 16000
 _DISTINCT = 6
+_FIRST_ORDER = Path(__file__).resolve().parent.parent / "configs" / "firstorder_vox_256.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,6 +255,9 @@ def _random_weights(name: str) -> Mapping[str, Any]:
     from ppzoo.networks.vgg import VGGFeatures
 
     paddle.seed(0)
+    if name == "first_order_vox":
+        model = build(MODELS, load_config(_FIRST_ORDER).model)
+        return {part: model.nets[part].state_dict() for part in ("kp_detector", "generator")}
     if name == "inception_v3":
         return InceptionV3([3], normalize_input=False).state_dict()
     if name == "syncnet":

@@ -486,6 +486,7 @@ def _built(where: str, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except WeightsError as error:
-        raise WeightsError(f"{where}: {error}; -o validate=null trains without metrics") from error
+        hint = "; -o validate=null trains without metrics" if where.startswith("validate") else ""
+        raise WeightsError(f"{where}: {error}{hint}") from error
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{where}: {error}") from error
