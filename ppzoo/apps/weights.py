@@ -17,6 +17,7 @@ from ppzoo.errors import ConfigError, UserError, WeightsError
 from ppzoo.weights import match_state, read, select_net, write_pdparams, write_safetensors
 from ppzoo.weights.load import is_network
 from ppzoo.weights.manifest import OFFICIAL, cached_path, find_weights, official_weights
+from ppzoo.weights.pickles import shown
 from ppzoo.weights.torch_names import TorchArrays
 
 _SUFFIXES = (".safetensors", ".pdparams")
@@ -290,7 +291,7 @@ def _sizes(nets: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, 
 
 def _described(nets: Mapping[str, Mapping[str, int]]) -> str:
     found = [
-        f"{name or 'weights'} ({size['arrays']} array{'s' * (size['arrays'] != 1)}, "
+        f"{shown(name) or 'weights'} ({size['arrays']} array{'s' * (size['arrays'] != 1)}, "
         f"{size['numbers']:,} numbers)"
         for name, size in nets.items()
     ]

@@ -314,3 +314,10 @@ class TestConvertPyTorch:
         assert main([*command[:-1], "--net", "netG_A", "--force"]) == 2
         assert "does not fit the network" in capsys.readouterr().err
         assert same(read(target), found)
+
+
+def test_names_that_act_on_terminals_are_shown_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.pdparams"
+    write_pdparams(path, {"net\x1b[31m": {"w": np.ones(2)}})
+    text = module._described(module._sizes(module.networks(read(path))))
+    assert text == r"net\x1b[31m (1 array, 2 numbers)"
