@@ -287,6 +287,12 @@ def test_version_and_help(run: Run) -> None:
     assert run(main=cli.main)[0] == 2
 
 
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "ppzoo", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "ppzoo")
+
+
 def test_version_tells_of_paddlegan(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,8 +27,8 @@ ROWS: tuple[set[str], ...] = (
     {"model", "faces"},
     TASKS | {"engine"},
     {"apps"},
-    {"cli", "__main__"},
-    {"tools", "notebooks", "homework", "ppgan"},
+    {"cli"},
+    {"__main__", "tools", "notebooks", "homework", "ppgan"},
 )
 ROW_OF = {part: row for row, parts in enumerate(ROWS) for part in parts}
 ALLOWED_BESIDE = {

@@ -309,6 +309,7 @@ class TestTools:
 def test_version():
     assert Version(ppgan.__version__).release == (2, 1, 0)
     assert Version(ppgan.__version__) >= Version("2.1.0")
+    assert importlib.import_module("ppgan.version").ppgan_version == ppgan.__version__
 
 
 class TestPaddleGANBeside:
