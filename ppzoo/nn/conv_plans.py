@@ -50,7 +50,6 @@ _CALL = 20e-6  # seconds that a call of an operator takes
 _PICTURE = 12e-6  # seconds that Paddle's convolution takes for a picture besides
 _FULL_WIDTH = 16  # columns below which a product is as slow as with this many
 _MOST_VALUES = 2**28  # in a spread batch: 1 GiB
-_MOST_MERGED = 256  # pixels whose axes are transformed together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,11 +229,9 @@ class _MinimalPlan(Plan):
     Args:
         geometry: without dilation.
         size: height and width of the input.
-        merged: transform height and width by one matrix instead of one after the other; for
-            small pictures.
     """
 
-    def __init__(self, geometry: Geometry, size: Pair, merged: bool) -> None:
+    def __init__(self, geometry: Geometry, size: Pair) -> None:
         super().__init__(geometry, size)
         vertical, horizontal = (
             _axis(n, k, s, p)
@@ -242,18 +239,15 @@ class _MinimalPlan(Plan):
                 size, geometry.kernel, geometry.stride, geometry.padding, strict=True
             )
         )
-        if merged:
-            product = _merge(vertical, horizontal)
-            axes, filters = [product], product.filters
-        else:
-            # Rows of tiles stay apart, each with a copy of the filters: products then come out in
-            # the order in which they are needed.
-            rows = np.repeat(vertical.filters, vertical.inputs.shape[1], axis=0)
-            filters = np.einsum("ax,by->abxy", rows, horizontal.filters).reshape(-1, self.taps)
-            axes = [horizontal, vertical]
-        self._inputs = [_constant(axis.inputs) for axis in axes]
-        self._outputs = [_constant(axis.outputs) for axis in axes]
-        self._filters = _constant(filters)
+        # Heights are transformed for each product along the width by itself, so that the tiles of
+        # each end side by side, and one copy of the filters serves all.
+        parts = len(horizontal.filters)
+        inputs = [_rows(horizontal.inputs), np.stack([_rows(vertical.inputs)] * parts)]
+        outputs = [_rows(horizontal.outputs), np.stack([_rows(vertical.outputs)] * parts)]
+        filters = np.einsum("bx,ay->bayx", horizontal.filters, vertical.filters)
+        self._inputs = [_constant(array) for array in inputs]
+        self._outputs = [_constant(array) for array in outputs]
+        self._filters = _constant(filters.reshape(-1, self.taps))
 
     def cost(self, n: int, c: int, o: int) -> float:
         r = self._filters.shape[0]
@@ -348,31 +342,21 @@ def _axis(length: int, kernel: int, stride: int, padding: int) -> _Axis:
     )
 
 
-def _merge(vertical: _Axis, horizontal: _Axis) -> _Axis:
-    """Return the filtering of both axes, taken as one axis of pixels."""
-
-    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        both = np.einsum("atx,buy->abtuxy", a, b)
-        return both.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1], -1)
-
-    return _Axis(
-        product(vertical.inputs, horizontal.inputs),
-        product(vertical.outputs, horizontal.outputs),
-        product(vertical.filters[:, None], horizontal.filters[:, None])[:, 0],
-    )
-
-
 def _transform(x: paddle.Tensor, matrices: Sequence[paddle.Tensor]) -> paddle.Tensor:
-    """Transform the last axes of `x`, the last one first; each becomes the first axis instead."""
+    """Transform the last axes of `x`, the last one first; each becomes the first axis instead.
+
+    A stack of matrices goes along the first axis, which stays the first.
+    """
     for matrix in matrices:
-        x = paddle.matmul(matrix, x.reshape([-1, matrix.shape[1]]), transpose_y=True)
+        *stack, _, columns = matrix.shape
+        x = paddle.matmul(matrix, x.reshape([*stack, -1, columns]), transpose_y=True)
     return x
 
 
 def _transform_back(v: paddle.Tensor, matrices: Sequence[paddle.Tensor]) -> paddle.Tensor:
     """Return the adjoint of `_transform`."""
     for matrix in reversed(matrices):
-        v = paddle.matmul(v.reshape([matrix.shape[0], -1]), matrix, transpose_x=True)
+        v = paddle.matmul(v.reshape([*matrix.shape[:-1], -1]), matrix, transpose_x=True)
     return v
 
 
@@ -380,16 +364,20 @@ def _transform_cost(values: int, matrices: Sequence[paddle.Tensor]) -> tuple[flo
     """Return the seconds that `_transform` of so many values takes, and how many it returns."""
     seconds = 0.0
     for matrix in matrices:
-        rows, columns = matrix.shape
+        rows, columns = matrix.shape[-2:]
         after = values // columns * rows
         seconds += 2 * values * rows / _PRODUCTS + (values + after) / _STREAM
         values = after
     return seconds, values
 
 
+def _rows(array: np.ndarray) -> np.ndarray:
+    """Return all axes but the last as one."""
+    return array.reshape(-1, array.shape[-1])
+
+
 def _constant(array: np.ndarray) -> paddle.Tensor:
-    matrix = array.reshape([-1, array.shape[-1]]).astype("float32")
-    return paddle.to_tensor(matrix, place=paddle.CPUPlace())
+    return paddle.to_tensor(array.astype("float32"), place=paddle.CPUPlace())
 
 
 @functools.lru_cache(maxsize=512)
@@ -496,7 +484,5 @@ def plans(geometry: Geometry, size: Pair) -> dict[str, Plan]:
     found: dict[str, Plan] = {"flat": _FlatPlan(geometry, size)}
     taps = [-(-k // s) for k, s in zip(geometry.kernel, geometry.stride, strict=True)]
     if 1 < max(taps) <= max(_MINIMAL) and geometry.dilation == (1, 1):
-        found["minimal"] = _MinimalPlan(geometry, size, merged=False)
-        if size[0] * size[1] <= _MOST_MERGED:
-            found["merged"] = _MinimalPlan(geometry, size, merged=True)
+        found["minimal"] = _MinimalPlan(geometry, size)
     return found

@@ -15,7 +15,7 @@ from ppzoo.nn import conv, conv_plans
 from ppzoo.nn.conv import Conv2D, Conv2DTranspose, UpsampleConv2D
 from ppzoo.nn.conv_plans import Geometry
 
-PLANS = ("paddle", "flat", "minimal", "merged")
+PLANS = ("paddle", "flat", "minimal")
 
 # Arguments of Conv2D after the channels, and the size of the input.
 CONVOLUTIONS = [
@@ -178,16 +178,20 @@ def test_large_pictures_are_transposed_where_nothing_is_trained() -> None:
 def test_which_plans_there_are() -> None:
     size = (8, 8)
     for kernel, stride, dilation, names in [
-        ((4, 4), (2, 2), (1, 1), {"flat", "minimal", "merged"}),
-        ((3, 3), (1, 1), (1, 1), {"flat", "minimal", "merged"}),
+        ((4, 4), (2, 2), (1, 1), {"flat", "minimal"}),
+        ((3, 3), (1, 1), (1, 1), {"flat", "minimal"}),
         ((4, 4), (1, 1), (1, 1), {"flat"}),
         ((3, 3), (1, 1), (2, 2), {"flat"}),
         ((1, 1), (1, 1), (1, 1), {"flat"}),
     ]:
         geometry = Geometry(kernel, stride, (0, 0), dilation)
         assert set(conv_plans.plans(geometry, size)) == names
-    large = conv_plans.plans(Geometry((3, 3), (1, 1), (1, 1), (1, 1)), (64, 64))
-    assert "merged" not in large
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_what_is_kept_of_filters_does_not_grow_with_the_picture(size: int) -> None:
+    plans = conv_plans.plans(Geometry((3, 3), (1, 1), (1, 1), (1, 1)), (size, size))
+    assert plans["minimal"].filters(normal(5, 7, 3, 3)).shape == [16, 5, 7]
 
 
 def test_minimal_filtering_is_as_exact_as_paddle(only: Any) -> None:
@@ -204,7 +208,7 @@ def test_minimal_filtering_is_as_exact_as_paddle(only: Any) -> None:
     assert errors[0] < 2 * errors[1]
 
 
-@pytest.mark.parametrize("plan", ["flat", "minimal", "merged"])
+@pytest.mark.parametrize("plan", ["flat", "minimal"])
 def test_gradients_of_gradients(only: Any, plan: str) -> None:
     """The gradient penalty of WGAN-GP equals its finite differences.
 
@@ -316,7 +320,7 @@ def test_which_plan_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         return names.get(id(plan))
 
     assert chosen(4, 2, 1, 32, 128, 64, 128) == "minimal"
-    assert chosen(4, 2, 1, 8, 128, 256, 512) == "merged"
+    assert chosen(3, 1, 1, 64, 1, 256, 256) == "minimal"
     assert chosen(4, 1, 0, 4, 128, 512, 1) == "flat"
     assert chosen(4, 2, 1, 64, 128, 1, 64) is None  # one channel
     assert chosen(4, 2, 1, 256, 1, 3, 64) is None  # one large picture
