@@ -26,7 +26,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from ppzoo import paddlegan
+from ppzoo import paddlegan_names
 from ppzoo.errors import NotHereYetError, UnknownNameError
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -105,8 +105,8 @@ class Registry:
         try:
             return self._entries[name]
         except KeyError:
-            if paddlegan.has_name(self.label, name):
-                raise NotHereYetError(paddlegan.lacking([name]), (name,)) from None
+            if paddlegan_names.has_name(self.label, name):
+                raise NotHereYetError(paddlegan_names.lacking([name]), (name,)) from None
             raise UnknownNameError(
                 f"no {self.label} is named {name!r}{suggest(name, self)}"
             ) from None

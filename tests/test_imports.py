@@ -18,7 +18,7 @@ TASKS = {"gan", "translation", "restoration", "video", "motion", "lipsync"}
 # Each part of the package may import the rows above its own. Parts of one row keep apart, except
 # where ALLOWED_BESIDE says otherwise.
 ROWS: tuple[set[str], ...] = (
-    {"errors", "paddlegan"},
+    {"errors", "paddlegan_names"},
     {"registry", "runtime", "config", "atomic", "download"},
     {"nn"},
     {"networks"},

@@ -11,7 +11,7 @@ from ppzoo.config.annotations import choices, described, fits, item_hint, parame
 from ppzoo.config.problems import Problem, raise_problems, shown, suggest_or_list
 from ppzoo.config.schema import LOADER_KEYS, Component, TrainConfig, plain
 from ppzoo.errors import NotHereYetError, UnknownNameError
-from ppzoo.paddlegan import has_name, lacking
+from ppzoo.paddlegan_names import has_name, lacking
 from ppzoo.registry import (
     CRITERIONS,
     DATASETS,

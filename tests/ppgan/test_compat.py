@@ -23,7 +23,7 @@ import ppgan
 from ppgan import compat, tables
 from ppzoo import registry
 from ppzoo.errors import UserError
-from ppzoo.paddlegan import REGISTERED
+from ppzoo.paddlegan_names import REGISTERED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = {

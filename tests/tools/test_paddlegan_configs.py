@@ -11,7 +11,7 @@ import pytest
 from ppzoo import registry
 from ppzoo.config import check_config, load_config
 from ppzoo.errors import NotHereYetError
-from ppzoo.paddlegan import REGISTERED
+from ppzoo.paddlegan_names import REGISTERED
 from tests.tools.paddlegan_files import FILES
 from tools import paddlegan_configs, paddlegan_data
 from tools.paddlegan_configs import BEGIN, END, Row, main, read_table, write_table

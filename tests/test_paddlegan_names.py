@@ -7,7 +7,7 @@ import pytest
 from ppgan.tables import MISSING
 from ppzoo import registry
 from ppzoo.errors import NotHereYetError, UnknownNameError
-from ppzoo.paddlegan import REGISTERED, has_name, lacking
+from ppzoo.paddlegan_names import REGISTERED, has_name, lacking
 from ppzoo.registry import Registry
 
 REGISTRIES = {
