@@ -14,6 +14,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppzoo.losses.pixel import cross_entropy
 from ppzoo.nn import random
 from ppzoo.nn.checks import check_at_least
 from ppzoo.registry import CRITERIONS
@@ -23,7 +24,7 @@ GANMode = Literal["vanilla", "lsgan", "wgan", "wgangp", "hinge", "logistic"]
 
 def vanilla_loss(scores: paddle.Tensor, label: float) -> paddle.Tensor:
     """Return the cross-entropy of logits with a label (Goodfellow et al. 2014, arXiv:1406.2661)."""
-    return F.binary_cross_entropy_with_logits(scores, paddle.full_like(scores, label))
+    return cross_entropy(scores, label)
 
 
 def least_squares_loss(scores: paddle.Tensor, label: float) -> paddle.Tensor:

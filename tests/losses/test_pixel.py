@@ -3,7 +3,13 @@ import numpy as np
 import paddle
 import pytest
 
-from ppzoo.losses.pixel import BCEWithLogitsLoss, CharbonnierLoss, L1Loss, MSELoss
+from ppzoo.losses.pixel import (
+    BCEWithLogitsLoss,
+    CharbonnierLoss,
+    L1Loss,
+    MSELoss,
+    cross_entropy,
+)
 
 PREDICTION = np.array([[0.5, -1.0], [2.0, 0.0]], "float32")
 TARGET = np.array([[1.0, 0.0], [1.0, 1.0]], "float32")
@@ -21,6 +27,23 @@ def test_values(criterion):
     assert np.allclose(criterion("none")(*inputs).numpy(), expected, atol=1e-6)
     assert float(criterion()(*inputs)) == pytest.approx(expected.mean())
     assert float(criterion("sum", loss_weight=3)(*inputs)) == pytest.approx(3 * expected.sum())
+
+
+@pytest.mark.parametrize("label", [0.0, 0.3, 1.0])
+def test_cross_entropy_of_any_score(label):
+    scores = np.array([0.0, -0.0, 1e-6, 5.0, -5.0, 30.0, -90.0])
+    tensor = paddle.to_tensor(scores.astype("float32"), stop_gradient=False)
+    loss = cross_entropy(tensor, label, "none")
+    expected = label * np.logaddexp(0, -scores) + (1 - label) * np.logaddexp(0, scores)
+    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-6, atol=1e-8)
+    loss.sum().backward()
+    np.testing.assert_allclose(tensor.grad.numpy(), 1 / (1 + np.exp(-scores)) - label, atol=1e-6)
+
+
+def test_cross_entropy_is_of_full_precision():
+    scores = paddle.to_tensor([6.0, 12.0]).astype("float16")
+    loss = cross_entropy(scores, 1.0, "none")
+    np.testing.assert_allclose(loss.numpy(), np.logaddexp(0, [-6.0, -12.0]), atol=1e-6)
 
 
 def test_charbonnier_is_a_smooth_distance():
