@@ -7,6 +7,7 @@ python tools/extract_weight.py CHECKPOINT --net-name netG_A --output netG_A.pdpa
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -30,15 +31,23 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> dict[str, Path]:
     """Write the network's weights, flat, and return their file.
 
+    As in PaddleGAN, a file of an earlier run is replaced.
+
     Raises:
-        UserError: an option is missing, the checkpoint cannot be read or lacks the network.
+        UserError: an option is missing, the checkpoint cannot be read, lacks the network, or would
+            be replaced by it.
     """
     from ppzoo.apps.weights import convert
 
     for flag in ("net_name", "output"):
         if getattr(args, flag) is None:
             raise UserError(f"--{flag.replace('_', '-')} is missing")
-    convert(args.checkpoint, args.output, args.net_name)
+    if os.path.realpath(args.checkpoint) == os.path.realpath(args.output):
+        raise UserError(
+            f"the network would replace {args.output}, which it is taken out of: choose another "
+            "--output"
+        )
+    convert(args.checkpoint, args.output, args.net_name, force=True)
     return {"weights": Path(args.output)}
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from ppzoo import cli
 from ppzoo.errors import UserError, WeightsError
+from ppzoo.runtime import is_out_of_memory
 from tools.paddlegan_scripts import check_files
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".avi", ".webm", ".gif")
@@ -45,8 +46,10 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     """Animate the picture by each film, and return where the results are, by kind.
 
     Raises:
-        UserError: an option is missing, a file cannot be read or written.
+        UserError: an option is missing, a file cannot be read or written, a result would replace a
+            film that is read.
     """
+    from ppzoo.apps.films import check_targets
     from ppzoo.faces.blend import resize
     from ppzoo.media.image import read_image
     from ppzoo.media.video import VideoReader, VideoWriter
@@ -54,14 +57,16 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     films = films_of(args)
     if args.source_path is not None:
         check_files(args, "source_path")
+    targets = [Path(args.output_path, f"result_{number}.mp4") for number in range(len(films))]
+    for target in targets:  # all of them: the first result may be the second film
+        check_targets(films, target)
     networks = [
         Network(args.model_path, name, args.device) for name in ("kp_detector", "generator")
     ]
     size = (args.image_size, args.image_size)
     source = None if args.source_path is None else read_image(args.source_path)
     places = {}
-    for number, film in enumerate(films):
-        target = Path(args.output_path, f"result_{number}.mp4")
+    for number, (film, target) in enumerate(zip(films, targets, strict=True)):
         with (
             VideoReader(film) as reader,
             VideoWriter(target, reader.info.fps, film if reader.info.has_audio else None) as writer,
@@ -128,21 +133,29 @@ class Network:
         """Return its outputs for inputs.
 
         Raises:
-            UserError: it does not take them.
+            UserError: it does not take them, or memory does not suffice.
         """
         for handle, array in zip(self._inputs, arrays, strict=True):
             handle.reshape(array.shape)
             handle.copy_from_cpu(np.ascontiguousarray(array))
         try:
             self._predictor.run()
-        except (RuntimeError, ValueError) as error:
-            shown = " x ".join(map(str, arrays[0].shape))
-            raise UserError(
-                f"{self._name} was exported for pictures of another size than {shown}: give the "
-                "side by --image_size"
-            ) from error
+        except Exception as error:  # Paddle's, which are of many classes
+            raise UserError(self._why(error, arrays[0].shape)) from error
         names = self._predictor.get_output_names()
         return [self._predictor.get_output_handle(name).copy_to_cpu() for name in names]
+
+    def _why(self, error: Exception, shape: tuple[int, ...]) -> str:
+        shown = " x ".join(map(str, shape))
+        if is_out_of_memory(error):
+            return f"memory does not suffice to run {self._name} on pictures of {shown}"
+        if isinstance(error, ValueError):  # Paddle's InvalidArgument: shapes do not fit
+            return (
+                f"{self._name} was exported for pictures of another size than {shown}: give the "
+                "side by --image_size"
+            )
+        line = str(error).strip().rpartition("\n")[2].strip() or type(error).__name__
+        return f"{self._name} cannot be run on pictures of {shown}: {line}"
 
 
 def animated(

@@ -11,6 +11,7 @@ import ppzoo
 from ppzoo import cli
 from ppzoo.apps.animation import load_animator
 from ppzoo.config import load_config
+from ppzoo.errors import UserError
 from ppzoo.media.image import write_image
 from ppzoo.media.video import VideoReader, probe
 from ppzoo.weights import read, write_pdparams
@@ -49,6 +50,19 @@ class TestExtractWeight:
         (item,) = read("d.pdparams").items()
         assert item[0] == "w"
         assert (item[1] == 1).all()
+
+    def test_a_second_run_replaces_the_file_as_in_paddlegan(self, checkpoint):
+        for number, net in enumerate(("netG", "netD")):
+            assert run(extract_weight, checkpoint, "--net-name", net, "--output", "n.pdparams") == 0
+            assert (read("n.pdparams")["w"] == number).all()
+
+    def test_the_checkpoint_itself_stays(self, tmp_path, checkpoint, capsys):
+        before = (tmp_path / checkpoint).read_bytes()
+        (tmp_path / "link.pdparams").symlink_to(checkpoint)
+        for output in (checkpoint, f"../{tmp_path.name}/{checkpoint}", "link.pdparams"):
+            assert run(extract_weight, checkpoint, "--net-name", "netG", "--output", output) == 2
+            check_one_sentence(capsys, r"would replace .*, which it is taken out of")
+        assert (tmp_path / checkpoint).read_bytes() == before
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -110,6 +124,16 @@ def test_main_refuses_flags_of_another_script():
     assert "unrecognized arguments: --source_path a" in done.stderr
 
 
+class Handle:
+    """An input of Paddle Inference that takes anything."""
+
+    def reshape(self, shape):
+        pass
+
+    def copy_from_cpu(self, array):
+        pass
+
+
 class TestFomInfer:
     def test_flags_are_paddlegans(self):
         assert vars(fom_infer.build_parser().parse_args([])) == {
@@ -159,6 +183,52 @@ class TestFomInfer:
         assert run(fom_infer, *folders, *more) == 2
         check_one_sentence(capsys, r"exported for .* than 1 x 3 x 64 x 64: .* by --image_size")
         assert not list((tmp_path / "new").iterdir())
+
+    def test_the_films_themselves_are_not_replaced(self, tmp_path, capsys):
+        for number, name in enumerate(("a.mp4", "result_0.mp4")):  # the first result is film 1
+            (tmp_path / name).write_bytes(bytes([number]))
+        for driving, output, name in (
+            ("result_0.mp4", ".", "result_0.mp4"),
+            (".", ".", "result_0.mp4"),
+            (".", str(tmp_path), "result_0.mp4"),
+        ):
+            options = ("--driving_path", driving, "--output_path", output)
+            assert run(fom_infer, "--model_path", "m", *options) == 2
+            check_one_sentence(capsys, rf"would replace the film \S*{name}")
+        assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == [b"\0", b"\1"]
+
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [
+            (ValueError("(InvalidArgument) a != b"), r"another size than 1 x 3 x 8 x 8: give the"),
+            (MemoryError("..."), r"memory does not suffice to run \S+net\.\w+ on pictures of 1 x"),
+            (RuntimeError("ResourceExhaustedError: ..."), r"memory does not suffice"),
+            (RuntimeError("a\n(Unavailable) oneDNN\n"), r"cannot be run on .*: \(Unavailable\) o"),
+            (OSError(), r"cannot be run on pictures of 1 x 3 x 8 x 8: OSError"),
+        ],
+    )
+    def test_each_failure_is_called_what_it_is(self, tmp_path, monkeypatch, error, message):
+        from paddle import inference
+
+        class Predictor:
+            get_input_names = list
+
+            def run(self):
+                raise error
+
+        class Config:
+            def __init__(self, graph, arrays):
+                self.disable_gpu = self.disable_glog_info = lambda: None
+
+        monkeypatch.setattr(inference, "Config", Config)
+        monkeypatch.setattr(inference, "create_predictor", lambda config: Predictor())
+        for suffix in ("json", "pdiparams"):
+            (tmp_path / f"net.{suffix}").touch()
+        network = fom_infer.Network(str(tmp_path), "net", "cpu")
+        monkeypatch.setattr(network, "_inputs", [Handle()])
+        with pytest.raises(UserError, match=message) as caught:
+            network(np.zeros((1, 3, 8, 8), np.float32))
+        assert "\n" not in str(caught.value)
 
     def test_refusals(self, tmp_path, capsys):
         (tmp_path / "empty").mkdir()
