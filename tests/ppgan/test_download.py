@@ -48,7 +48,7 @@ def zipped(members):
 def test_goes_on_after_a_cut(server, home):
     server.cuts = [1000, 500_000]
     path = Path(get_path_from_url(server.url("/a/file.bin?x=1")))
-    assert path == home / "files" / "file.bin"
+    assert (path.name, path.parent.parent) == ("file.bin", home / "files")
     assert path.read_bytes() == DATA
     assert [asked for _, asked in server.asked] == [None, "bytes=1000-", "bytes=501000-"]
     assert get_path_from_url(server.url("/a/file.bin?x=1"), None, False) == str(path)
@@ -66,24 +66,80 @@ def test_not_there(server, home):
     server.status = {"/file.bin": 404}
     with pytest.raises(UserError, match=r"404 Not Found.*put it to .*file\.bin"):
         get_path_from_url(server.url())
-    assert not (home / "files" / "file.bin").exists()
+    assert not list(home.rglob("file.bin"))
 
 
-@pytest.mark.parametrize("address", ["/..", "/.", "/", ""])
-def test_addresses_without_a_name(server, home, address):
-    try:
-        found = Path(get_path_from_url(server.url(address)))
-    except UserError:
-        found = None
-    assert found is None or found.parent == home / "files"
-    assert sorted(os.listdir(home.parent)) == [home.name]
+@pytest.mark.parametrize("address", ["/..", "/.", "/", "", "/a/?b/file.bin", "#file.bin"])
+def test_addresses_without_a_name_are_refused(server, home, address):
+    with pytest.raises(UserError, match=r"address .* names no file$"):
+        get_path_from_url(server.url(address))
+    assert os.listdir(home) == []
+    assert server.asked == []
 
 
-def test_archives_are_unpacked_beside_the_file(server, home):
-    server.data = zipped({"set/a.txt": b"a", "set/b/c.txt": b"c"})
+def test_files_of_one_name_are_kept_apart(server):
+    addresses = [server.url(f"/{where}") for where in ("a/w.bin", "b/w.bin", "a/w.bin?v=2")]
+    paths = []
+    for index, address in enumerate(addresses):
+        server.data = bytes([index]) * 10
+        paths.append(Path(get_path_from_url(address)))
+    assert [path.read_bytes()[0] for path in paths] == [0, 1, 2]
+    assert {path.name for path in paths} == {"w.bin"}
+    assert [get_path_from_url(address) for address in addresses] == list(map(str, paths))
+
+
+def test_an_archive_that_was_fetched_anew_is_unpacked_anew(server, home):
+    server.data = zipped({"set/a.txt": b"old", "set/gone.txt": b""})
     folder = Path(get_path_from_url(server.url("/set.zip")))
-    assert folder == home / "files" / "set"
-    assert sorted(os.listdir(folder)) == ["a.txt", "b"]
+    server.data = zipped({"set/a.txt": b"new"})
+    (archive,) = home.rglob("set.zip")
+    archive.unlink()
+    md5 = hashlib.md5(server.data).hexdigest()
+    assert Path(get_path_from_url(server.url("/set.zip"), md5)) == folder
+    assert os.listdir(folder) == ["a.txt"]
+    assert (folder / "a.txt").read_bytes() == b"new"
+    (folder / "a.txt").write_bytes(b"mine")
+    assert get_path_from_url(server.url("/set.zip")) == str(folder)
+    assert (folder / "a.txt").read_bytes() == b"mine"
+
+
+def test_what_is_unpacked_stays_where_its_successor_cannot_be(server, home):
+    server.data = zipped({"set/a.txt": b"old"})
+    folder = Path(get_path_from_url(server.url("/set.zip")))
+    (archive,) = home.rglob("set.zip")
+    archive.write_bytes(zipped({"../out.txt": b""}))
+    with pytest.raises(DataError, match="leads out"):
+        get_path_from_url(server.url("/set.zip"))
+    assert (folder / "a.txt").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net.pth.tar", "net.pdparams"])
+def test_weights_stay_files(server, name):
+    server.data = zipped({"net/data.pkl": b""})
+    path = Path(get_path_from_url(server.url(f"/{name}")))
+    assert path.name == name
+    assert path.read_bytes() == server.data
+
+
+def tarred(members, mode):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["set.zip", "set.tar", "set.tar.gz", "set.tgz"])
+def test_archives_become_folders(server, name):
+    members = {"set/a.txt": b"a", "set/b/c.txt": b"c"}
+    mode = "w:gz" if name.endswith("gz") else "w"
+    server.data = zipped(members) if name == "set.zip" else tarred(members, mode)
+    for _ in range(2):
+        folder = Path(get_path_from_url(server.url(f"/{name}")))
+        assert folder.name == "set"
+        assert sorted(os.listdir(folder)) == ["a.txt", "b"]
     assert len(server.asked) == 1
 
 
@@ -100,8 +156,8 @@ def test_archives_that_lead_out_are_refused(server, home, name):
         server.data = buffer.getvalue()
     with pytest.raises(DataError, match="nothing is kept"):
         get_path_from_url(server.url(f"/{name}"))
-    names = set(os.listdir(home / "files"))
-    assert names <= {name, f".{name}.unpacking"}
+    (folder,) = (home / "files").iterdir()
+    assert set(os.listdir(folder)) <= {name, f".{name}.unpacking"}
     assert os.listdir(home) == ["files"]
     assert "evil" not in os.listdir(home.parent)
 
@@ -116,11 +172,10 @@ def test_two_processes_fetch_and_unpack_once(server, home):
         subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    assert [process.communicate()[0].strip() for process in processes] == [
-        str(home / "files" / "s")
-    ] * 2
+    first, second = (process.communicate()[0].strip() for process in processes)
     assert [process.returncode for process in processes] == [0, 0]
-    assert len(os.listdir(home / "files" / "s")) == 200
+    assert first == second
+    assert len(os.listdir(first)) == 200
     assert len(server.asked) == 1
 
 

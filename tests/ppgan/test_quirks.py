@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import inspect
 import os
-import shutil
 import weakref
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +14,12 @@ import pytest
 
 from ppgan.compat import NotHereYetError
 from ppgan.models.generators.builder import build_generator
-from ppgan.utils.download import get_path_from_url
 from ppzoo import cli
 from ppzoo.apps import firstorder
 from ppzoo.apps.firstorder import FirstOrderPredictor
 from ppzoo.apps.wav2lip import Wav2LipPredictor
 from ppzoo.config import load_config
-from ppzoo.errors import ConfigError, DataError, UserError
+from ppzoo.errors import ConfigError, UserError
 from ppzoo.weights import manifest, write_pdparams
 
 from ..apps.motion_pieces import SIZE, driver, pattern, saved
@@ -169,51 +165,6 @@ def test_builders_leave_their_mapping_alone():
     before = dict(cfg)
     assert type(build_generator(cfg)).__name__ == "RRDBNet"
     assert cfg == before
-
-
-class TestDownloads:
-    URL = "http://127.0.0.1:9/"  # where nobody listens: what is there is not fetched again
-
-    @pytest.fixture
-    def files(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("PPZOO_HOME", str(tmp_path))
-        folder = tmp_path / "files"
-        folder.mkdir()
-        return folder
-
-    @pytest.mark.parametrize("name", ["pack.zip", "pack.tar", "pack.tar.gz", "pack.tgz"])
-    def test_archives_become_folders(self, files, name):
-        source = files.parent / "source" / "pack"
-        source.mkdir(parents=True)
-        (source / "a.txt").write_text("a")
-        kind = {"zip": "zip", "tar": "tar"}.get(name.rpartition(".")[2], "gztar")
-        made = shutil.make_archive(str(files.parent / "made"), kind, source.parent, "pack")
-        shutil.move(made, files / name)
-        for _ in range(2):
-            path = Path(get_path_from_url(self.URL + name))
-            assert path == files / "pack"
-            assert (path / "a.txt").read_text() == "a"
-
-    @pytest.mark.parametrize("name", ["net.pth", "net.pth.tar", "net.pdparams"])
-    def test_weights_stay_files(self, files, name):
-        with zipfile.ZipFile(files / name, "w") as archive:
-            archive.writestr("net/data.pkl", b"")
-        assert get_path_from_url(self.URL + name) == str(files / name)
-
-    def test_names_that_lead_out_are_refused(self, files):
-        with zipfile.ZipFile(files / "bad.zip", "w") as archive:
-            archive.writestr("../out.txt", b"")
-        with pytest.raises(DataError, match=r"bad\.zip"):
-            get_path_from_url(self.URL + "bad.zip")
-        assert not (files.parent / "out.txt").exists()
-        assert not (files / "bad").exists()
-
-    def test_another_file_than_expected(self, files):
-        (files / "a.bin").write_bytes(b"a")
-        md5 = hashlib.md5(b"a").hexdigest()
-        assert get_path_from_url(self.URL + "a.bin", md5) == str(files / "a.bin")
-        with pytest.raises(DataError, match="is not the file with the MD5 0000"):
-            get_path_from_url(self.URL + "a.bin", "0000")
 
 
 def test_no_weights_in_the_package(tmp_path, monkeypatch):
