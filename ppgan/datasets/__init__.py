@@ -24,21 +24,26 @@ def build_dataset(cfg: Mapping[str, Any]) -> Any:
 def build_dataloader(
     cfg: Mapping[str, Any], is_train: bool = True, distributed: bool = True
 ) -> Any:
-    """Return a loader of batches, each a dict of tensors.
+    """Return a loader of batches, each a dict of tensors, in an order that NumPy's seed decides.
 
     Args:
         cfg: of the dataset, with `batch_size`, `num_workers` and `use_shared_memory`.
         is_train: shuffle, and leave out the last batch if it is not full.
         distributed: share the samples among processes, if there are several.
     """
+    import numpy as np
+
     from ppzoo.data import Loader
     from ppzoo.engine.distributed import join_world
 
     world = join_world()
-    rank, size = (world.rank, world.size) if distributed else (0, 1)
+    seed = int(np.random.randint(2**31 - 1))
+    rank, size = 0, 1
+    if distributed:
+        rank, size, seed = world.rank, world.size, world.gather(seed)[0]
     options = {"batch_size": 1} | {key: cfg[key] for key in _LOADER_KEYS if key in cfg}
     loader = Loader(
-        build_dataset(cfg), train=is_train, seed=0, rank=rank, world_size=size, **options
+        build_dataset(cfg), train=is_train, seed=seed, rank=rank, world_size=size, **options
     )
     return _Epochs(loader)
 

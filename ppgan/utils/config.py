@@ -27,10 +27,6 @@ class AttrDict(dict):
     def __deepcopy__(self, memo: Any) -> AttrDict:
         return _attributes(plain(self))
 
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        """Return the value of `key`, which becomes `default` if there is none."""
-        return super().setdefault(key, default)
-
 
 def get_config(fname: str, overrides: Sequence[str] | None = None, show: bool = True) -> AttrDict:
     """Return what a YAML file and overrides say, with defaults filled in.

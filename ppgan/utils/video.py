@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
 from ppzoo.errors import DataError
 from ppzoo.media.image import read_image, write_image
 from ppzoo.media.video import VideoReader, VideoWriter
+
+_NUMBER = re.compile(r"%(?:0\d+)?d")
 
 
 def video2frames(video_path: str, outpath: str, **_: object) -> str:
@@ -36,12 +39,19 @@ def frames2video(frame_path: str, video_path: str, r: str | float) -> None:
         r: frames a second.
 
     Raises:
-        DataError: there is no first frame.
+        DataError: there is no first frame, or the name has no number.
     """
-    if not Path(frame_path % 0).is_file():
-        raise DataError(f"there is no frame {frame_path % 0}: frames are counted from 0")
+    pattern = Path(frame_path)
+    if len(_NUMBER.findall(pattern.name)) != 1:
+        raise DataError(f"{frame_path} is no pattern of frames such as frames/%08d.png")
+
+    def frame(index: int) -> Path:
+        return pattern.with_name(_NUMBER.sub(lambda number: number[0] % index, pattern.name))
+
+    if not frame(0).is_file():
+        raise DataError(f"there is no frame {frame(0)}: frames are counted from 0")
     with VideoWriter(video_path, Fraction(str(r)).limit_denominator(1001)) as writer:
         index = 0
-        while (path := Path(frame_path % index)).is_file():
-            writer.write(read_image(path))
+        while frame(index).is_file():
+            writer.write(read_image(frame(index)))
             index += 1

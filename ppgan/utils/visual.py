@@ -40,5 +40,5 @@ def mask2image(mask: np.ndarray, format: str = "HWC") -> np.ndarray:
     """
     classes = np.asarray(mask).astype(np.intp)
     # The same colours at each call, unlike PaddleGAN's.
-    colours = np.random.RandomState(0).randint(0, 256, (int(classes.max()) + 1, 3), np.uint8)
+    colours = np.random.RandomState(0).randint(0, 256, (classes.max(initial=0) + 1, 3), np.uint8)
     return colours[classes]

@@ -32,6 +32,7 @@ from ppgan.utils.filesystem import load, makedirs, save
 from ppgan.utils.setup import setup
 from ppgan.utils.visual import save_image, tensor2img
 from ppzoo.errors import ConfigError, UserError
+from ppzoo.runtime import seed_everything
 
 from ..apps.face_pieces import RedDetector, picture_with_faces
 from ..runs import SMOKE
@@ -167,6 +168,28 @@ def test_epochs_have_orders_of_their_own():
     first, second = ([batch["A"].numpy() for batch in loader] for _ in range(2))
     assert len(first) == len(second) == 4
     assert not np.array_equal(np.concatenate(first), np.concatenate(second))
+
+
+class TestOrder:
+    def first_batch(self):
+        loader = build_dataloader(get_config(str(SMOKE / "pix2pix.yaml")).dataset.train)
+        return next(iter(loader))["A"].numpy()
+
+    @pytest.mark.parametrize("seed", [np.random.seed, seed_everything])
+    def test_it_is_that_of_the_scripts_seed(self, seed):
+        found = []
+        for value in (1, 1, 2):
+            seed(value)
+            found.append(self.first_batch())
+        np.testing.assert_array_equal(found[0], found[1])
+        assert not np.array_equal(found[0], found[2])
+
+    def test_it_is_another_in_each_run_without_a_seed(self):
+        found = []
+        for _ in range(2):
+            np.random.seed()
+            found.append(self.first_batch())
+        assert not np.array_equal(*found)
 
 
 def test_first_order_motion_by_hand():

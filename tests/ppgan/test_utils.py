@@ -115,6 +115,19 @@ class TestFilms:
         assert (made.frame_count, made.width, made.height) == (3, 24, 16)
         assert float(made.fps) == pytest.approx(29.97, abs=0.001)
 
+    @pytest.mark.parametrize("name", ["frame.png", "100%.png", "%s.png", "%(a)d.png", "%d_%d.png"])
+    def test_names_without_a_number(self, tmp_path, name):
+        with pytest.raises(DataError, match=r"is no pattern of frames such as frames/%08d\.png$"):
+            video.frames2video(str(tmp_path / name), str(tmp_path / "b.mp4"), "25")
+
+    def test_per_cent_in_names_of_folders(self, tmp_path):
+        folder = tmp_path / "50%d 100%"
+        folder.mkdir()
+        for index in range(2):
+            write_image(folder / f"5%_{index:03d}.png", np.zeros((16, 16, 3), np.uint8))
+        video.frames2video(str(folder / "5%_%03d.png"), str(tmp_path / "b.mp4"), 25)
+        assert probe(tmp_path / "b.mp4").frame_count == 2
+
     def test_frames_that_are_not_there(self, tmp_path):
         with pytest.raises(DataError, match=r"there is no frame .*00000000\.png"):
             video.frames2video(str(tmp_path / "%08d.png"), str(tmp_path / "b.mp4"), "25")
@@ -140,6 +153,7 @@ class TestPictures:
         assert (coloured[0, 1] == coloured[1, 1]).all()
         assert len(np.unique(coloured.reshape(-1, 3), axis=0)) == 3
         np.testing.assert_array_equal(visual.mask2image(classes.astype(np.float32)), coloured)
+        assert visual.mask2image(np.zeros((0, 4))).shape == (0, 4, 3)
 
     def test_of_faces(self, tmp_path):
         picture = np.zeros((40, 80, 3), np.uint8)
