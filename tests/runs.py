@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -145,6 +147,15 @@ def run_tool(
         timeout=timeout,
         check=False,
     )
+
+
+def script(name: str) -> types.ModuleType:
+    """Return the module of a script in `tools/`, whose name may be no name of a module."""
+    path = ROOT / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"_{name.replace('-', '_')}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def tool_command(*arguments: str | Path, script: str | None = None) -> list[str]:

@@ -7,7 +7,6 @@ import argparse
 import ast
 import functools
 import importlib
-import importlib.util
 import inspect
 import re
 import shlex
@@ -109,14 +108,6 @@ def blocks(language):
 def names_of_tests(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-
-
-def script(path):
-    """A script of tools/ as a module, whatever its name."""
-    spec = importlib.util.spec_from_file_location(path.stem.replace("-", "_"), path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def carry_out(statement):
@@ -235,23 +226,6 @@ class TestCommands:
             assert not any(found)
         else:
             assert all(found)
-
-    def test_commands_are_understood(self):
-        lines = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
-        assert len(lines) > 8
-        for line in lines:
-            program, *words = words_of(line)
-            if program == "ppzoo":
-                cli._parser(words).parse_args(words)
-                continue
-            assert program == "python", line
-            path = ROOT / words.pop(0)
-            if path.name == "main.py":
-                parser = argparse.ArgumentParser()
-                cli._add_run_arguments(parser)
-                assert (ROOT / parser.parse_args(words).config_file).is_file()
-            else:
-                script(path).build_parser().parse_args(words)
 
     def test_commands_of_tables_exist(self):
         named = set(re.findall(r"`ppzoo ([a-z]+)(?: ([a-z0-9]+))?", TEXT))
