@@ -32,6 +32,10 @@ _PER_ENTRY = 4096  # bytes of an archive beside the content: headers, filling
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$)")
 # Pictures hardly compress: what grows more than this has been made to fill disks.
 _MOST_GROWTH, _ALWAYS_ALLOWED = 50, 16 * 2**20
+# A disk is not filled to the last byte: other programs need some of it.
+_OF_FREE_SPACE = 0.9
+# On Windows, "C:x" leads to another disk.
+_DRIVE = re.compile(r"[A-Za-z]:(/|$)")
 # Python unpacks parts of zip archives in any other way without a limit of memory.
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _STREAMS: dict[bytes, Callable[..., Any]] = {
@@ -48,6 +52,11 @@ class _Member(NamedTuple):
     open: Callable[[], Any]
 
 
+class _Limit(NamedTuple):
+    size: int  # bytes of all files
+    reason: str  # what an archive that holds more does wrong
+
+
 def extract_archive(
     path: str | os.PathLike[str],
     folder: str | os.PathLike[str],
@@ -59,7 +68,8 @@ def extract_archive(
 ) -> int:
     """Unpack a zip or tar archive into a new folder.
 
-    If all files lie in one folder of the archive, that folder is left out.
+    If all files lie in one folder of the archive, that folder is left out. What grows more than 50
+    times (16 MB are always allowed) is taken for an attack.
 
     Args:
         path: the archive: zip, or tar with any compression.
@@ -74,18 +84,18 @@ def extract_archive(
         the number of files.
 
     Raises:
-        DataError: the archive is damaged, not an archive, larger than allowed or than the disk,
-            or has entries that are no plain files within it; or the folder has files already.
+        DataError: the archive is damaged, not an archive, larger than allowed or than nine tenths
+            of the free space, or has entries that are no plain files within it (hard links, too);
+            or the folder has files already, or cannot be made.
     """
     from tqdm import tqdm
 
     path, folder = Path(path), Path(folder)
-    if folder.is_symlink() or (folder.exists() and (folder.is_file() or any(folder.iterdir()))):
-        raise DataError(f"{folder} is there already: choose another place or remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    limit = min(max_bytes, max(_ALWAYS_ALLOWED, _MOST_GROWTH * _size(path)))
+    packed = _size(path)
+    _make_parent(folder)
+    limit = _limit(path, folder, packed, max_bytes)
     partial = folder.with_name(f".{folder.name[:40]}.{secrets.token_hex(6)}.part")
-    with _open(path, limit, max_files) as members, contextlib.ExitStack() as stack:
+    with _open(path, limit.size, max_files) as members, contextlib.ExitStack() as stack:
         partial.mkdir()
         stack.callback(shutil.rmtree, partial, ignore_errors=True)
         count, size = 0, 0
@@ -100,7 +110,7 @@ def extract_archive(
             if count > max_files:
                 raise DataError(f"{path} has more than {max_files} files, so it was not unpacked")
             target = partial.joinpath(*parts)
-            size += _copy(path, member, target, limit - size)
+            size += _copy(member, target, limit._replace(size=limit.size - size))
             bar.update()
         if not count:
             raise DataError(f"{path} has no files in it")
@@ -227,10 +237,50 @@ def _tar_members(archive: tarfile.TarFile, most: int) -> Iterator[_Member]:
         place = info.offset
         if info.isdir():
             kind = "folder"
+        elif info.islnk():
+            kind = "hard link"
         else:
             kind = "file" if info.isreg() else "link or device"
         yield _Member(info.name, kind, functools.partial(archive.extractfile, info))
     raise DataError(f"it has more than {most} entries")
+
+
+def _make_parent(folder: Path) -> None:
+    """Make the folder that a new folder is to lie in.
+
+    Raises:
+        DataError: it cannot be made, or something of the new folder's name is there.
+    """
+    try:
+        taken = folder.is_symlink() or (
+            folder.exists() and (folder.is_file() or any(folder.iterdir()))
+        )
+        if not taken:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot make the folder {folder}: {error.strerror or error}; choose another place"
+        ) from error
+    if taken:
+        raise DataError(f"{folder} is there already: choose another place or remove it")
+
+
+def _limit(path: Path, folder: Path, packed: int, max_bytes: int) -> _Limit:
+    """Return how much an archive of `packed` bytes may unpack to."""
+    free = shutil.disk_usage(folder.parent).free
+    limits = (
+        _Limit(
+            max(_ALWAYS_ALLOWED, _MOST_GROWTH * packed),
+            f"{path} holds far more than its size suggests, so it was not unpacked",
+        ),
+        _Limit(max_bytes, f"{path} holds more than {max_bytes} bytes, so it was not unpacked"),
+        _Limit(
+            int(_OF_FREE_SPACE * free),
+            f"{path} was not unpacked: it holds more than the disk of {folder.parent} has room "
+            f"for ({free / 1e6:.1f} MB are free); free some space or choose another place",
+        ),
+    )
+    return min(limits, key=lambda limit: limit.size)
 
 
 def _parts(path: Path, member: _Member) -> list[str]:
@@ -238,29 +288,31 @@ def _parts(path: Path, member: _Member) -> list[str]:
     name = member.name.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     # On Windows, "C:x" leads out wherever it stands in a path, and "x:y" into a stream of x.
-    drives = any(":" in part[:2] for part in parts) or (os.name == "nt" and ":" in name)
+    # Elsewhere a colon is a letter, and a drive at the start a sign of an attack on Windows.
+    drives = ":" in name if os.name == "nt" else bool(_DRIVE.match(name))
     if name.startswith("/") or ".." in parts or drives or "\0" in name:
         raise DataError(
             f"{path} has an entry {member.name!r} that leads out of it; nothing is kept"
         )
     if member.kind not in ("file", "folder"):
+        hint = ""
+        if member.kind == "hard link":
+            hint = " (tar writes files of two names so: pack it with --hard-dereference)"
         raise DataError(
-            f"{path} has an entry {member.name!r} that is a {member.kind}; nothing is kept"
+            f"{path} has an entry {member.name!r} that is a {member.kind}{hint}; nothing is kept"
         )
     return parts
 
 
-def _copy(path: Path, member: _Member, target: Path, room: int) -> int:
-    """Write one file of at most `room` bytes, and return its size."""
+def _copy(member: _Member, target: Path, limit: _Limit) -> int:
+    """Write one file within the limit, and return its size."""
     target.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with member.open() as source, target.open("xb") as file:
         while chunk := source.read(_CHUNK):
             size += len(chunk)
-            if size > room:
-                raise DataError(
-                    f"{path} holds far more than its size suggests, so it was not unpacked"
-                )
+            if size > limit.size:
+                raise DataError(limit.reason)
             file.write(chunk)
     return size
 

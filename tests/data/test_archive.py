@@ -118,13 +118,18 @@ def test_names_that_lead_out_are_refused(tmp_path: Path, name: str, write: objec
 
 
 @pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE]
+    ("kind", "what"),
+    [
+        *((kind, "link or device") for kind in (tarfile.SYMTYPE, tarfile.FIFOTYPE)),
+        *((kind, "link or device") for kind in (tarfile.CHRTYPE, tarfile.BLKTYPE)),
+        (tarfile.LNKTYPE, r"hard link \(tar writes .* pack it with --hard-dereference\)"),
+    ],
 )
-def test_links_and_devices_of_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
+def test_links_and_devices_of_tar_are_refused(tmp_path: Path, kind: bytes, what: str) -> None:
     info = tarfile.TarInfo("set/link")
     info.type, info.linkname = kind, "/etc/passwd"
     archive = write_tar(tmp_path / "a.tar", FILES, (info,))
-    with pytest.raises(DataError, match=r"'set/link' that is a link or device"):
+    with pytest.raises(DataError, match=rf"'set/link' that is a {what}; nothing is kept"):
         extract_archive(archive, tmp_path / "out")
     assert_untouched(tmp_path, archive)
 
@@ -166,10 +171,63 @@ def test_limits(tmp_path: Path) -> None:
     archive = write_zip(tmp_path / "a.zip", FILES)
     with pytest.raises(DataError, match="more than 2 files"):
         extract_archive(archive, tmp_path / "out", max_files=2)
-    with pytest.raises(DataError, match="far more"):
+    with pytest.raises(DataError, match="holds more than 10 bytes"):
         extract_archive(archive, tmp_path / "out", max_bytes=10)
     assert_untouched(tmp_path, archive)
     assert extract_archive(archive, tmp_path / "out", max_files=3, max_bytes=11) == 3
+
+
+def test_a_disk_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def usage(path: Path) -> object:
+        asked.append(path)
+        return type("Usage", (), {"free": 12})
+
+    monkeypatch.setattr(module.shutil, "disk_usage", usage)
+    for write in (write_zip, write_tar):
+        archive = write(tmp_path / "a", FILES)  # 11 bytes, of which nine tenths of 12 is less
+        with pytest.raises(DataError, match=r"more than the disk of .* has room for \(0.0 MB are"):
+            extract_archive(archive, tmp_path / "out")
+        assert_untouched(tmp_path, archive)
+    assert asked == [tmp_path] * 2
+    assert extract_archive(write_zip(tmp_path / "a", {"x": b"1" * 10}), tmp_path / "out") == 1
+
+
+@pytest.mark.parametrize("place", ["file/out", "file/new/out", "none/out", "shut/out"])
+def test_places_that_cannot_be_made(tmp_path: Path, place: str) -> None:
+    archive = write_zip(tmp_path / "a.zip", FILES)
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "none").symlink_to(tmp_path / "nowhere" / "deep")
+    (tmp_path / "shut").mkdir(mode=0)
+    try:
+        if place == "shut/out" and os.access(tmp_path / "shut", os.W_OK):
+            (tmp_path / "shut").rmdir()  # nothing is shut for root
+            (tmp_path / "shut").write_bytes(b"")
+        with pytest.raises(DataError, match=r"cannot make the folder .*out: .*choose another"):
+            extract_archive(archive, tmp_path / place)
+    finally:
+        (tmp_path / "shut").chmod(0o700)
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["x/1:2.png", "a:b.png", "12:30.png", "x/C:y"])
+@pytest.mark.parametrize("write", [write_zip, write_tar])
+def test_colons_are_letters(tmp_path: Path, name: str, write: object) -> None:
+    archive = write(tmp_path / "a", {name: b"data", "y/z": b""})
+    extract_archive(archive, tmp_path / "out")
+    assert (tmp_path / "out" / name).read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("name", ["x/1:2.png", "a:b.png", "x/C:y"])
+def test_colons_are_refused_on_windows(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = write_zip(tmp_path / "a", {name: b"data"})
+    member = module._Member(name, "file", io.BytesIO)
+    monkeypatch.setattr(module.os, "name", "nt")
+    with pytest.raises(DataError, match="leads out of it"):
+        module._parts(archive, member)
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
