@@ -54,7 +54,8 @@ def read(path: str | os.PathLike[str]) -> dict[Any, Any]:
     Nested dictionaries of NumPy arrays, numbers, text and containers: what
     `paddle.load(path, return_numpy=True)` returns, without its power to run code. Of PyTorch's
     files, and of safetensors that say `format: pt`, networks are under Paddle's names
-    (`ppzoo.weights.torch_names`). Takes memory for twice the size of the file.
+    (`ppzoo.weights.torch_names`). Takes memory for about twice the size of the file; for up to nine
+    times, if it is an archive of PyTorch's that is compressed or whose tensors share memory.
 
     Raises:
         WeightsError: the file is missing, damaged, foreign, or holds more than that; nothing in

@@ -74,7 +74,7 @@ def load(file: BinaryIO, size: int) -> Any:
     named = isinstance(top, dict) and NAME_TABLE in top
     content = Plain(size, unwrap_tensors=not named)(top, 0)
     if isinstance(content, dict):
-        _join_split(content)
+        _join_split(content, size)
         content.pop(NAME_TABLE, None)
     return content
 
@@ -568,17 +568,23 @@ def is_tensor_pair(items: list[Any]) -> bool:
     return len(items) == 2 and isinstance(items[0], str) and isinstance(items[1], np.ndarray)
 
 
-def _join_split(content: dict[Any, Any]) -> None:
+def _join_split(content: dict[Any, Any], room: int) -> None:
     """Join the arrays that Paddle splits at one gigabyte under protocols 2 and 3."""
     table = content.pop(SPLIT_TABLE, {})
     try:
         for key, entry in table.items():
             parts = [content.pop(part) for part in entry["slices"]]
+            # One array can be there under any number of names.
+            room -= sum(part.nbytes for part in parts)
+            if room < 0:
+                raise RefusedError("parts of a split array that repeat others")
             if {(type(part), part.ndim, part.dtype) for part in parts} != {
                 (np.ndarray, 1, parts[0].dtype)
             }:
                 raise ValueError
             content[_hashable(key)] = np.concatenate(parts).reshape(entry["OriginShape"])
+    except RefusedError:
+        raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise DamagedError("the parts of a split array do not fit together") from None
 

@@ -9,9 +9,10 @@ memory and the functions that put tensors together, no other thing.
 
 from __future__ import annotations
 
+import itertools
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -52,7 +53,8 @@ _STORAGES = {
 _MOST_AXES = 32
 # Archives that someone has packed again may be compressed; weights hardly get smaller by that.
 _GROWTH = 4
-# Networks that share memory repeat it here, where each array has its own.
+# Networks that share memory repeat it here, where each array has its own: arrays take as many times
+# the file's size at most.
 _SHARED = 4
 
 
@@ -73,11 +75,11 @@ class _View(NamedTuple):
 class _TorchMachine(Machine):
     """Reads the pickle in a file of PyTorch; `views` lists the tensors whose memory follows."""
 
-    def __init__(self, file: BinaryIO, size: int, room: int) -> None:
-        super().__init__(file, size, room)
+    def __init__(self, file: BinaryIO, size: int, whole: int, memory: int) -> None:
+        super().__init__(file, size, _SHARED * whole)
         # An honest archive has each kind of memory once; a hostile one, whose parts overlap, could
         # have thousands as large as itself.
-        self._room["memory"] = room // _SHARED
+        self._room["memory"] = memory
         self.views: list[_View] = []
         self.storages: dict[str, _Storage] = {}
 
@@ -170,20 +172,25 @@ def load_zip(path: Path, size: int) -> Any:
         DamagedError: it is not whole.
     """
     with _open(path) as archive:
-        size += _compressed(archive, size)
+        memory_size = size + _compressed(archive, size)
         folder = next(n for n in archive.namelist() if n.endswith("/data.pkl"))[: -len("data.pkl")]
-        order = _member(archive, f"{folder}byteorder", size, optional=True)
+        order = _member(archive, f"{folder}byteorder", memory_size, optional=True)
         if order not in (b"", b"little"):
             raise RefusedError("numbers in the byte order of other machines")
         pickled = archive.getinfo(f"{folder}data.pkl")
         _check_packing(pickled, size)
         with archive.open(pickled) as file:
-            machine = _TorchMachine(file, pickled.file_size, _SHARED * size)  # type: ignore[arg-type]
+            machine = _TorchMachine(
+                file,  # type: ignore[arg-type]
+                pickled.file_size,
+                size,
+                memory_size,
+            )
             top = machine.run()
 
         def memory(storage: _Storage) -> bytes:
             machine.spend("memory", storage.length * storage.dtype.itemsize)
-            return _member(archive, f"{folder}data/{storage.key}", size)
+            return _member(archive, f"{folder}data/{storage.key}", memory_size)
 
         _fill(machine.views, memory)
     return _plain(top, pickled.file_size)
@@ -198,7 +205,7 @@ def load_legacy(file: BinaryIO, size: int) -> Any:
     """
 
     def machine() -> _TorchMachine:
-        return _TorchMachine(file, size - file.tell(), _SHARED * size)
+        return _TorchMachine(file, size - file.tell(), size, size)
 
     machine().run()  # the number by which such files are known
     protocol, system = machine().run(), machine().run()
@@ -276,23 +283,25 @@ def _check_packing(info: zipfile.ZipInfo, size: int) -> None:
 
 def _fill(views: list[_View], memory: Callable[[_Storage], bytes]) -> None:
     """Give all tensors their numbers, in the order of memory, so that it is read once."""
-    held: tuple[_Storage, np.ndarray] | None = None
-    for view in sorted(views, key=lambda view: view.storage.key):
-        storage = view.storage
-        if held is None or held[0] != storage:
-            raw = memory(storage)
-            if len(raw) != storage.length * storage.dtype.itemsize:
-                raise DamagedError("the memory of a tensor has another length than it says")
-            flat = np.frombuffer(raw, storage.dtype.newbyteorder("<"))
-            if storage.dtype.kind == "b":
-                flat = flat.view(np.uint8) != 0
-            held = storage, flat
-        strides = [stride * held[1].itemsize for stride in view.strides]
+    ordered = sorted(views, key=lambda view: view.storage.key)
+    for storage, using in itertools.groupby(ordered, key=lambda view: view.storage):
+        # By a function of its own, so that one memory is gone before the next is read.
+        _fill_from(storage, using, memory(storage))
+
+
+def _fill_from(storage: _Storage, views: Iterable[_View], raw: bytes) -> None:
+    if len(raw) != storage.length * storage.dtype.itemsize:
+        raise DamagedError("the memory of a tensor has another length than it says")
+    flat = np.frombuffer(raw, storage.dtype.newbyteorder("<"))
+    if storage.dtype.kind == "b":
+        flat = flat.view(np.uint8) != 0
+    for view in views:
         if 0 in view.shape:
             view.array.value = empty_array(view.shape, storage.dtype)
             continue
+        strides = [stride * flat.itemsize for stride in view.strides]
         window = np.lib.stride_tricks.as_strided(
-            held[1][view.offset :], view.shape, strides, writeable=False
+            flat[view.offset :], view.shape, strides, writeable=False
         )
         view.array.value = window.astype(storage.dtype, order="C", copy=True)
 

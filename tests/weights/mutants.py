@@ -529,6 +529,26 @@ def deflated_bomb(size, said=None):
     return buffer.getvalue().replace(struct.pack("<I", size), struct.pack("<I", said))
 
 
+def shared_and_deflated(count, size):
+    """Return an archive of PyTorch's of a third of `size`, `count` of whose tensors share that."""
+    memory = storage("Byte", "0", size)
+    tensors = [(f"w{index}", tensor(memory, 0, (size,), (1,))) for index in range(count)]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + state_dict(tensors) + b".")
+        archive.writestr("archive/data/0", bytes(size))
+        archive.writestr("archive/more", bytes(size // 3), zipfile.ZIP_STORED)
+    return buffer.getvalue()
+
+
+def repeated_parts(count, size):
+    """Return a pickle whose array of `size` bytes Paddle is to put together from `count` copies."""
+    array = np.zeros(size, np.uint8)
+    content = {f"p{index}": array for index in range(count)}
+    parts = {"OriginShape": (count * size,), "slices": list(content)}
+    return pickle.dumps({**content, "UnpackBigParamInfor@@": {"w": parts}}, 4)
+
+
 def overlapping_parts(count, size):
     """Return an archive of PyTorch's each of whose parts has all further ones within."""
     kernel, sizes = bytes(size), []

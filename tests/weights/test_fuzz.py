@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights files that thousands of accidents and attacks could have left: read or refused.
 
-Each is read as a user's command would: nothing but the file is opened, no code runs, memory stays
-near the file's size, and what cannot be read gives one sentence. `PPZOO_FUZZ=100000` draws that
-many files a test, other ones each time.
+Each is read as a user's command would: nothing but the file is opened, no code runs, arrays take at
+most four times the file's size and all else at most what so many instructions can make, and what
+cannot be read gives one sentence. `PPZOO_FUZZ=100000` draws that many files a test, other ones each
+time.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from ppzoo.errors import WeightsError
 from ppzoo.weights import pickles, read, read_safetensors
 from ppzoo.weights.load import match_state, select_net
+from ppzoo.weights.torch_names import TorchArrays
 
 from ..watch import memory_peak, watched
 from . import mutants
@@ -38,6 +40,7 @@ def fuzz(examples):
 
 
 EXPECTED = {"conv.weight": np.zeros((2, 3, 2, 1), np.float32), "layer0.weight": np.zeros(2)}
+CONTAINERS = (dict, list, tuple, set, frozenset)
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
 
@@ -85,6 +88,13 @@ def assert_plain(value, depth=0):
         assert isinstance(value, PLAIN)
 
 
+def bytes_of_arrays(value):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.nbytes
+    items = value.values() if isinstance(value, dict) else value
+    return sum(map(bytes_of_arrays, items)) if isinstance(value, CONTAINERS) else 0
+
+
 def assert_sentence(error, path):
     text = str(error)
     assert str(path) in text
@@ -95,8 +105,9 @@ def assert_sentence(error, path):
 def use(path, how):
     """Read a file, and find a network in it that fits, as predictors do."""
     content = how(path)
-    assert type(content) is dict or isinstance(content, dict)
+    assert type(content) in (dict, TorchArrays)
     assert_plain(content)
+    assert bytes_of_arrays(content) <= 4 * path.stat().st_size
     for net in ("netG", "w0"):
         try:
             match_state(EXPECTED, select_net(content, net, path, prefer_ema=True), path)
@@ -106,7 +117,10 @@ def use(path, how):
 
 
 def most_memory(data):
-    """Return the bytes that reading may take: an empty set, of one byte in a file, takes 216."""
+    """Return the bytes that reading may take.
+
+    Arrays take nine times the file's size, but an empty set, of one byte in a file, takes 216.
+    """
     return 3_000_000 + 300 * len(data)
 
 
@@ -186,6 +200,30 @@ def test_compressed_bombs(place):
     with memory_peak() as peak, contextlib.suppress(WeightsError):
         assert read(place[1])["w"].shape == (1,)
     assert peak[0] < most_memory(data)
+
+
+def test_arrays_take_four_times_the_size_of_the_file(place):
+    path, size = place[1], 3_000_000
+    for count in (1, 2, 5, 20):
+        data = mutants.shared_and_deflated(count, size)
+        assert size / 3 < len(data) < size / 3 + 20_000
+        if count > 1:
+            assert "more arrays than there is room for" in refusal(place, data)
+            continue
+        path.write_bytes(data)
+        with memory_peak() as peak:
+            assert bytes_of_arrays(read(path)) == size
+        assert peak[0] < 9 * len(data)
+
+
+def test_parts_that_repeat_others(place):
+    data = mutants.repeated_parts(1, 100_000)
+    place[1].write_bytes(data)
+    assert read(place[1])["w"].shape == (100_000,)
+    with memory_peak() as peak:
+        text = refusal(place, mutants.repeated_parts(200, 100_000))
+    assert "parts of a split array that repeat others" in text
+    assert peak[0] < 1_000_000
 
 
 def test_parts_within_parts_are_not_read_again_and_again(place):
