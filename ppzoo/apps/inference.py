@@ -18,6 +18,7 @@ import math
 import os
 import secrets
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -408,7 +409,7 @@ def _workplace(
     if cache:
         try:
             parent = cache_dir() / "inference"
-            parent.mkdir(parents=True, exist_ok=True)
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _make_private(parent)
             with tempfile.TemporaryFile(dir=parent):
                 pass
@@ -424,19 +425,32 @@ def _workplace(
 def _make_private(folder: Path) -> None:
     """Make sure that nobody else can put a program here, which would be run as the user.
 
+    Whatever the user's umask, the folder is open to the user alone. What others could write to
+    before that is removed.
+
     Raises:
-        PermissionError: the folder is another user's, and may be written to by others.
+        PermissionError: the folder, or something in it, is another user's.
     """
     if os.name == "nt":
         return
     status = folder.stat()
     if status.st_uid != os.geteuid():
         raise PermissionError(f"{folder} is another user's")
-    if status.st_mode & 0o022:
-        for path in (folder, *folder.iterdir()):
-            if path.lstat().st_uid != os.geteuid():
-                raise PermissionError(f"{path} is another user's")
-        folder.chmod(status.st_mode & ~0o022)
+    if not status.st_mode & 0o077:
+        return
+    folder.chmod(0o700)
+    for path in folder.iterdir():
+        for part in (path, *path.rglob("*")):
+            if part.lstat().st_uid != os.geteuid():
+                # As it was, so that the next call finds this, too.
+                folder.chmod(stat.S_IMODE(status.st_mode))
+                raise PermissionError(f"{part} is another user's")
+    if status.st_mode & 0o011:  # through which others reach what is in it
+        for path in folder.iterdir():
+            if any(part.lstat().st_mode & 0o022 for part in (path, *path.rglob("*"))):
+                _LOG.info("%s is made anew: others could write to it", path)
+                is_folder = path.is_dir() and not path.is_symlink()
+                shutil.rmtree(path) if is_folder else path.unlink()
 
 
 def _fingerprint(net: nn.Layer, inputs: Arrays, multiple: int | None) -> str:

@@ -214,13 +214,49 @@ def test_programs_that_others_may_have_put_there_are_not_run(
     make_runner(OfOneSize(), picture(8, 8), "static")
     kept = [path for path in folder.iterdir() if not path.name.startswith(".")]
     assert len(kept) == 1
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     # A folder of another user, or another user's program in a folder that anybody could write to.
     monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
     make_runner(OfOneSize(), picture(8, 8), "static")
     assert "exported networks are not kept" in caplog.text
     assert "is another user's" in caplog.text
     assert [path for path in folder.iterdir() if not path.name.startswith(".")] == kept
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o000])
+def test_programs_are_private_under_any_umask(home: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        make_runner(OfOneSize(), picture(8, 8), "static")
+    finally:
+        os.umask(before)
+    folder = home / "inference"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (program,) = (path for path in folder.iterdir() if not path.name.startswith("."))
+    # As an earlier ppzoo left it: anybody of the group may have changed what lies in it.
+    assert stat.S_IMODE(program.stat().st_mode) & 0o020
+    (program / "mark").write_bytes(b"")
+    folder.chmod(0o755)
+    make_runner(OfOneSize(), picture(8, 8), "static")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert program.is_dir()
+    assert not (program / "mark").exists()
+
+
+def test_programs_that_nobody_could_change_stay(home: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        make_runner(OfOneSize(), picture(8, 8), "static")
+    finally:
+        os.umask(before)
+    folder = home / "inference"
+    (program,) = (path for path in folder.iterdir() if not path.name.startswith("."))
+    (program / "mark").write_bytes(b"")
+    (program / "mark").chmod(0o600)
+    folder.chmod(0o755)
+    make_runner(OfOneSize(), picture(8, 8), "static")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert (program / "mark").exists()
 
 
 def test_crash_leaves_the_process_alone(
