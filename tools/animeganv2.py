@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ppzoo import cli
-from tools.paddlegan_scripts import add_device, check_files, device_of, predictor
+from tools.paddlegan_scripts import add_device, predictor
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,19 +30,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(args: argparse.Namespace) -> dict[str, Path]:
-    """Draw the photo as an anime and return where it is, by kind.
+def run(_: argparse.Namespace) -> dict[str, Path]:
+    """Refuse, as long as ppzoo has no predictor.
 
     Raises:
         UserError: ppzoo does not have AnimeGANv2 yet.
     """
-    cartoonist = predictor("AnimeGANPredictor")
-    check_files(args, "input_image")
-    draw = cartoonist(
-        args.output_path, args.weight_path, args.use_adjust_brightness, device=device_of(args)
-    )
-    draw.run(args.input_image)
-    return {"picture": Path(args.output_path, "anime.png")}
+    predictor("AnimeGANPredictor")
+    return {}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ppzoo import cli
-from tools.paddlegan_scripts import add_device, device_of, predictor
+from tools.paddlegan_scripts import add_device, predictor
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,25 +35,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(args: argparse.Namespace) -> dict[str, Path]:
-    """Draw faces and return the folder where they are.
+def run(_: argparse.Namespace) -> dict[str, Path]:
+    """Refuse, as long as ppzoo has no predictor.
 
     Raises:
         UserError: ppzoo does not have StyleGAN2 yet.
     """
-    draw = predictor("StyleGANv2Predictor")(
-        output_path=args.output_path,
-        weight_path=args.weight_path,
-        model_type=args.model_type,
-        seed=args.seed,
-        size=args.size,
-        style_dim=args.style_dim,
-        n_mlp=args.n_mlp,
-        channel_multiplier=args.channel_multiplier,
-        device=device_of(args),
-    )
-    draw.run(args.n_row, args.n_col)
-    return {"pictures": Path(args.output_path)}
+    predictor("StyleGANv2Predictor")
+    return {}
 
 
 if __name__ == "__main__":

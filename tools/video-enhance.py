@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     steps = chosen(args.process_order)
     check_files(args, "input")
     film = args.input
+    # PaddleGAN's lines, word for word: programs that call the script take the paths from them.
     for name, step in steps:
         print(f"Model {name} process start..", flush=True)
         weights = getattr(args, f"{name}_weight")

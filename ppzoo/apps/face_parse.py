@@ -59,8 +59,8 @@ class FaceParsePredictor:
     def __init__(
         self,
         output_path: str | os.PathLike[str] | None = "output",
-        weight_path: str | os.PathLike[str] | None = None,
         *,
+        weight_path: str | os.PathLike[str] | None = None,
         backend: ParserName = "paddlegan",
         model: Model | None = None,
         order: str | Sequence[str] = "paddlegan",
@@ -204,7 +204,7 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     is_folder = Path(args.input).expanduser().is_dir()
     predictor = FaceParsePredictor(
         None,
-        args.weights,
+        weight_path=args.weights,
         backend=args.backend,
         model=args.model,
         order=args.order,

@@ -52,7 +52,7 @@ def quick(weights: Path, parser: FaceParser, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def predictor(weights: Path, tmp_path: Path) -> FaceParsePredictor:
-    return FaceParsePredictor(tmp_path / "out", weights)
+    return FaceParsePredictor(tmp_path / "out", weight_path=weights)
 
 
 def test_run_returns_and_writes_the_colours(predictor: FaceParsePredictor, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_crop_leaves_paddlegans_room() -> None:
 
 
 def test_legend_beside_the_picture(weights: Path, tmp_path: Path) -> None:
-    predictor = FaceParsePredictor(tmp_path, weights, with_legend=True)
+    predictor = FaceParsePredictor(tmp_path, weight_path=weights, with_legend=True)
     result = predictor.run(ONE)
     assert result.shape == (256, 256, 3)
     written = imageio.imread(tmp_path / "face_parse.png")
@@ -167,7 +167,7 @@ def test_nothing_is_written_without_a_folder(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert FaceParsePredictor(None, weights).run(ONE) is not None
+    assert FaceParsePredictor(None, weight_path=weights).run(ONE) is not None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -224,7 +224,7 @@ class TestCommand:
 def test_a_real_face(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(parsing, "_SIZE", 64)
-    predictor = FaceParsePredictor(None, weights, detector="cascade")
+    predictor = FaceParsePredictor(None, weight_path=weights, detector="cascade")
     ((photo, _),) = predictor.parse_all(data.astronaut())
     # The astronaut's face, at rows 65 to 166 and columns 174 to 275, with room above.
     expected = data.astronaut()[0:190, 130:320].mean((0, 1))

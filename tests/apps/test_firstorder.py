@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 from fractions import Fraction
 
 import numpy as np
@@ -89,35 +88,7 @@ class Painter:
         return np.full((len(points["value"]), SIZE, SIZE, 3), level, np.uint8)
 
 
-class TestSignature:
-    def test_it_is_paddlegans_with_more_behind(self):
-        expected = {
-            "output": "output",
-            "weight_path": None,
-            "config": None,
-            "relative": False,
-            "adapt_scale": False,
-            "find_best_frame": False,
-            "best_frame": None,
-            "ratio": 1.0,
-            "filename": "result.mp4",
-            "face_detector": "sfd",
-            "multi_person": False,
-            "image_size": 256,
-            "face_enhancement": False,
-            "batch_size": 1,
-            "mobile_net": False,
-            "slice_size": 0,
-        }
-        parameters = inspect.signature(FirstOrderPredictor).parameters.values()
-        usual = {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
-        assert list(usual.items()) == list(expected.items())
-        assert list(inspect.signature(FirstOrderPredictor.run).parameters) == [
-            "self",
-            "source_image",
-            "driving_video",
-        ]
-
+class TestOptions:
     def test_options_are_checked(self, predictor):
         for options, message in (
             ({"face_enhancement": True}, "GFPGAN"),

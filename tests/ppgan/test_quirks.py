@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import os
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,15 +22,7 @@ from ppzoo.weights import manifest, write_pdparams
 from ..apps.motion_pieces import SIZE, driver, pattern, saved
 from ..apps.test_wav2lip import arrays_of, network, picture
 from ..media.video.clips import make_film, make_sound, tone
-from ..runs import ROOT, SMOKE, make_trainer, trained
-
-
-def script(name):
-    """Return a script of tools/, whose name need not be one of a module."""
-    spec = importlib.util.spec_from_file_location(Path(name).stem.replace("-", "_"), ROOT / name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from ..runs import SMOKE, make_trainer, trained
 
 
 class TestPredictors:
@@ -74,11 +63,6 @@ class TestPredictors:
         assert len(most) == 48  # once for the best frame, once for the result
         assert max(most) <= 6  # three batches
 
-    def test_defaults_of_ratio(self):
-        assert inspect.signature(FirstOrderPredictor).parameters["ratio"].default == 1.0
-        demo = script("tools/first-order-demo.py").build_parser()
-        assert demo.parse_args([]).ratio == 0.4
-
     def test_nothing_is_written_beside_the_result(self, tmp_path, monkeypatch):
         weights, film, sound = (tmp_path / name for name in ("w.pdparams", "f.mp4", "s.wav"))
         write_pdparams(weights, arrays_of(network()))
@@ -103,29 +87,6 @@ class TestPredictors:
 
 
 class TestScripts:
-    @pytest.mark.parametrize(
-        ("words", "static"),
-        [([], False), (["--static"], True), (["--static", "True"], True)]
-        + [(["--static", word], False) for word in ("False", "false", "0")],
-    )
-    def test_static_false_is_false(self, words, static):
-        parser = script("tools/wav2lip.py").build_parser()
-        args = parser.parse_args(["--audio", "a.wav", "--face", "f.mp4", *words])
-        assert args.static is static
-
-    def test_the_flag_of_brightness_turns_it_off(self):
-        parser = script("tools/animeganv2.py").build_parser()
-        assert parser.parse_args([]).use_adjust_brightness is True
-        assert parser.parse_args(["--use_adjust_brightness"]).use_adjust_brightness is False
-
-    def test_unknown_steps_are_refused_at_once(self):
-        module = script("tools/video-enhance.py")
-        args = module.build_parser().parse_args(
-            ["--input", "none.mp4", "--process_order", "EDVR", "EDWR"]
-        )
-        with pytest.raises(UserError, match="EDWR"):
-            module.run(args)
-
     def test_overrides_are_never_run(self, tmp_path):
         proof = tmp_path / "proof"
         for value in (f"__import__('os').mkdir({os.fspath(proof)!r})", "10*2"):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from ..apps.test_edvr import saved as saved_edvr
 from ..apps.test_edvr import scene
 from ..faces.pieces import write_bisenet
 from ..media.video.clips import make_film, make_sound, tone
-from ..runs import ROOT
+from ..runs import ROOT, script
 
 # Of each flag its kind and default, as PaddleGAN has them.
 YES, NO, SWITCH = "sets", "unsets", "may have a value"
@@ -127,14 +126,6 @@ REQUIRED = {"wav2lip": {"audio", "face"}}
 VALUES = {str: "text", int: "7", float: "0.25"}
 
 
-def script(name):
-    """Return the module of a script, whose name may be no name of a module."""
-    spec = importlib.util.spec_from_file_location(f"_{name}", ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def run(name, *arguments):
     module = script(name)
     return cli.run_script(module.build_parser(), module.run, [str(each) for each in arguments])
@@ -203,6 +194,7 @@ class TestFlags:
             return parser.parse_args(["--audio", "a", "--face", "f", *values]).static
 
         words = {"True": True, "1": True, "yes": True, "False": False, "0": False, "no": False}
+        words |= {"true": True, "NO": False}
         assert {word: parsed("--static", word) for word in words} == words
         with pytest.raises(SystemExit):
             parsed("--static", "perhaps")
@@ -464,29 +456,3 @@ class TestNotHereYet:
         assert run(name) == 2
         check_one_sentence(capsys, message)
         assert not list(tmp_path.iterdir())
-
-    def test_they_will_run_when_their_predictors_are_here(self, tmp_path, monkeypatch, capsys):
-        calls = []
-
-        class Drawing:
-            def __init__(self, *args, **options):
-                calls.append((args, options))
-
-            def run(self, *args):
-                calls.append(args)
-
-        for name in ("StyleGANv2Predictor", "AnimeGANPredictor"):
-            monkeypatch.setitem(vars(ppgan.apps), name, Drawing)
-        (tmp_path / "a.png").touch()
-        assert run("styleganv2", "--size", 512, "--seed", 4, "--n_col", 2) == 0
-        more = ("--input_image", "a.png", "--weight_path", "w", "--use_adjust_brightness", "--cpu")
-        assert run("animeganv2", *more) == 0
-        assert capsys.readouterr().out == "pictures: output_dir\npicture: output_dir/anime.png\n"
-        options = {"output_path": "output_dir", "weight_path": None, "model_type": None, "seed": 4}
-        options |= {"size": 512, "style_dim": 512, "n_mlp": 8, "channel_multiplier": 2}
-        assert calls == [
-            ((), options | {"device": None}),
-            (3, 2),
-            (("output_dir", "w", False), {"device": "cpu"}),
-            ("a.png",),
-        ]
