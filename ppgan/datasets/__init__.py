@@ -45,10 +45,10 @@ def build_dataloader(
     loader = Loader(
         build_dataset(cfg), train=is_train, seed=seed, rank=rank, world_size=size, **options
     )
-    return _Epochs(loader)
+    return Epochs(loader)
 
 
-class _Epochs:
+class Epochs:
     """A loader that can be gone through as often as one likes, each time in another order."""
 
     def __init__(self, loader: Any) -> None:

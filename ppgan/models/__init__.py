@@ -14,8 +14,8 @@ __getattr__, __dir__ = hooks(__name__, registry.MODELS)
 def build_model(cfg: Any) -> Any:
     """Return what a mapping with `name` and arguments describes; the mapping stays as it is.
 
-    It has the methods of PaddleGAN's that scripts call on models which they build themselves:
-    `setup_train_mode` and `export_model`, see `ppgan.models.base_model.BaseModel`.
+    It has the methods of PaddleGAN's that scripts call on models which they build themselves; see
+    `ppgan.models.base_model.BaseModel`.
     """
     from ppgan.models.base_model import with_methods
 

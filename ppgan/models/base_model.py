@@ -6,12 +6,12 @@ from __future__ import annotations
 import abc
 import types
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import paddle
 
-from ppzoo.apps.inference import save_traced
+from ppzoo import registry
+from ppzoo.config.schema import ExportItem
 from ppzoo.errors import ConfigError
 from ppzoo.model import Batch, Logs, Model
 from ppzoo.nn.modes import evaluating
@@ -31,12 +31,8 @@ class BaseModel(Model, abc.ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in ("setup_lr_schedulers", "setup_optimizers", "setup_metrics"):
-            if name in vars(cls):
-                raise ConfigError(
-                    f"{cls.__name__} has a `{name}` of its own, which ppzoo's trainer calls "
-                    "otherwise than PaddleGAN's: docs/migrating.md says how to write a model"
-                )
+        names = ("setup_lr_schedulers", "setup_optimizers", "setup_metrics")
+        refuse_overridden(cls, BaseModel, names)
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         super().__init__()
@@ -66,6 +62,19 @@ class BaseModel(Model, abc.ABC):
         """
         with evaluating(*self.nets.values()):
             self.forward()
+
+    def set_total_iter(self, total_iter: int) -> None:
+        """Take note of how many steps the training has; `train` of the trainer tells."""
+        self.total_iter = total_iter
+
+    def get_image_paths(self) -> Sequence[str]:
+        """Return the paths of the batch's pictures, if `setup_input` has kept them."""
+        return getattr(self, "image_paths", [])
+
+    def setup_metrics(self, cfg: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the metrics that a config describes by name, for scripts that evaluate."""
+        self.metrics = {name: registry.build(registry.METRICS, spec) for name, spec in cfg.items()}
+        return self.metrics
 
     def compute_visuals(self) -> None:
         """Put further pictures into `visual_items`."""
@@ -131,32 +140,86 @@ class BaseModel(Model, abc.ABC):
         """Write networks as programs for Paddle Inference, `<model>_<net>.*` in a folder.
 
         Args:
-            export_model: the config's section: for each network its name and its number of inputs.
+            export_model: the config's section: for each network its name and its number of inputs;
+                by default the generators.
             output_dir: the folder, `inference_model` by default.
             inputs_size: the shape of each input of all networks, in turn; -1 for any side.
             export_serving_model: not available.
-            model_name: instead of the names by default; for one network.
+            model_name: instead of the names by default; of several networks, their beginning.
 
         Raises:
-            ConfigError: the config exports nothing, shapes are missing, or Paddle Serving is asked
-                for.
+            ConfigError: a network is not there, shapes are missing, or Paddle Serving is asked for.
+            UserError: a network cannot be traced or written.
         """
+        from ppzoo.apps import export
+
         if export_serving_model:
             raise ConfigError("export_serving_model needs Paddle Serving, which ppzoo does not use")
-        items = [item for item in export_model or () if item]
-        needed = sum(item["inputs_num"] for item in items)
-        if not items or len(inputs_size) != needed:
+        try:
+            items = [ExportItem(**item) for item in export_model or () if item]
+        except (TypeError, ValueError) as error:
             raise ConfigError(
-                f"the config's export_model has {len(items)} networks with {needed} inputs, "
-                f"and there are {len(inputs_size)} shapes of inputs"
+                f"export_model should list networks by name and inputs_num, got {export_model!r}"
+            ) from error
+        sizes = [tuple(None if side < 0 else side for side in size) for size in inputs_size]
+        export.export_model(self, sizes, items, output_dir or export.OUTPUT_DIR, model_name)
+
+
+def refuse_overridden(cls: type, base: type, names: Sequence[str]) -> None:
+    """Refuse a class with methods of its own that nothing here would call.
+
+    Raises:
+        ConfigError: it has.
+    """
+    for name in names:
+        if getattr(cls, name, None) is not getattr(base, name, None):
+            raise ConfigError(
+                f"{cls.__name__} has a `{name}` of its own, which ppzoo's training does not call: "
+                "docs/migrating.md says how to write a model"
             )
-        folder = Path(output_dir or "inference_model")
-        folder.mkdir(parents=True, exist_ok=True)
-        sizes = iter([[None if side < 0 else side for side in size] for size in inputs_size])
-        for item in items:
-            stem = model_name or f"{type(self).__name__.lower()}_{item['name']}"
-            shapes = [next(sizes) for _ in range(item["inputs_num"])]
-            save_traced(self.nets[item["name"]], shapes, folder / stem)
+
+
+class _Looking:
+    """What scripts call on a model of ppzoo's, besides methods of `BaseModel`, to look at a batch.
+
+    Its labels of pictures are those of `eval_step`, which metrics look at.
+    """
+
+    visual_items: Mapping[str, paddle.Tensor]
+
+    def setup_input(self, input: Batch) -> None:
+        self._input = input
+
+    def test_iter(self, metrics: Any = None) -> None:
+        if metrics:
+            raise ConfigError(
+                "test_iter takes no metrics: give their `update` what get_current_visuals returns"
+            )
+        self.visual_items = self.eval_step(self._input)
+
+    def get_current_visuals(self) -> Mapping[str, paddle.Tensor]:
+        return getattr(self, "visual_items", {})
+
+    def forward(self) -> None:
+        raise ConfigError(f"{type(self).__name__} has no forward: test_iter looks at the batch")
+
+    def train_iter(self, optims: Any = None) -> None:
+        raise ConfigError(
+            f"{type(self).__name__} has no train_iter: ppgan.engine.trainer.Trainer trains it, "
+            "and `train_step(batch)` is one step of that"
+        )
+
+
+_METHODS = (
+    BaseModel.setup_train_mode,
+    BaseModel.set_requires_grad,
+    BaseModel.export_model,
+    _Looking.setup_input,
+    _Looking.test_iter,
+    _Looking.get_current_visuals,
+    _Looking.forward,
+    _Looking.train_iter,
+)
 
 
 def refuse_what_nobody_calls(model: Model) -> None:
@@ -166,7 +229,7 @@ def refuse_what_nobody_calls(model: Model) -> None:
         ConfigError: it has.
     """
     for name in ("setup_input", "train_iter", "test_iter"):
-        if hasattr(model, name) and not isinstance(model, BaseModel):
+        if hasattr(type(model), name) and not isinstance(model, BaseModel):
             raise ConfigError(
                 f"{type(model).__name__} has a `{name}`, which ppzoo's models do not call: "
                 "docs/migrating.md says how to write a model"
@@ -180,7 +243,7 @@ def with_methods(model: Model) -> Model:
         ConfigError: see `refuse_what_nobody_calls`.
     """
     refuse_what_nobody_calls(model)
-    for method in (BaseModel.setup_train_mode, BaseModel.export_model):
+    for method in _METHODS:
         if not hasattr(model, method.__name__):
             setattr(model, method.__name__, types.MethodType(method, model))
     return model

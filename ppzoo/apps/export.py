@@ -26,6 +26,7 @@ from ppzoo.apps.inference import save_traced
 from ppzoo.config import TrainConfig, load_config
 from ppzoo.config.schema import ExportItem
 from ppzoo.errors import ConfigError, UserError
+from ppzoo.model import Model
 from ppzoo.motion.firstorder.keypoints import normalize_kp
 from ppzoo.nn.modes import evaluating
 from ppzoo.weights import load_state, read, select_net
@@ -33,6 +34,7 @@ from ppzoo.weights import load_state, read, select_net
 Shape = tuple[int | None, ...]
 
 OUTPUT_DIR = "inference_model"
+_MOTION = ("kp_detector", "generator")  # First Order Motion has them, both are exported
 _GENERATORS = ("gen", "netG")  # what names of generators begin with
 _MOST = 1e-3  # that a result may differ by, of the largest value
 
@@ -78,12 +80,36 @@ def export_networks(
     """
     model = ppzoo.build_model(config.model)
     content = read(weights)
+    items = config.export_model
+    for name in _MOTION if _is_motion(model) else [item.name for item in _items(model, items)]:
+        load_state(model.nets[name], select_net(content, name, weights, prefer_ema=True), name)
+    return export_model(model, sizes, items, output_dir, model_name)
+
+
+def export_model(
+    model: Model,
+    sizes: Sequence[Shape],
+    items: Sequence[ExportItem] = (),
+    output_dir: str | os.PathLike[str] = OUTPUT_DIR,
+    model_name: str | None = None,
+) -> dict[str, Path]:
+    """Write networks of a model as they are; see `export_networks`.
+
+    Args:
+        model: has the networks.
+        sizes: of all inputs of all networks in turn, None for any size.
+        items: names the networks, by default the generators.
+        output_dir: where `<model>_<network>` goes, with PaddleGAN's names.
+        model_name: instead of that name; of several networks, its beginning.
+
+    Raises:
+        ConfigError: there is no such network, or another number of inputs.
+        UserError: a network cannot be traced or written.
+    """
     folder = Path(output_dir)
-    if {"kp_detector", "generator"} <= set(model.nets):
-        for name in ("kp_detector", "generator"):
-            load_state(model.nets[name], select_net(content, name, weights, prefer_ema=True), name)
+    if _is_motion(model) and sizes:
         return _write_all(_motion(model.nets, sizes), folder / "fom_dy2st")
-    items = list(config.export_model) or _generators(model.nets)
+    items = _items(model, items)
     needed = sum(item.inputs_num for item in items)
     if needed != len(sizes):
         parts = ", ".join(f"{item.name} {item.inputs_num}" for item in items)
@@ -92,17 +118,10 @@ def export_networks(
         )
     left, parts = iter(sizes), {}
     for item in items:
-        if item.name not in model.nets:
-            raise ConfigError(
-                f"export_model: {type(model).__name__} has no network {item.name!r}, only "
-                f"{', '.join(model.nets)}"
-            )
-        net = model.nets[item.name]
-        load_state(net, select_net(content, item.name, weights, prefer_ema=True), item.name)
         name = f"{model_name or type(model).__name__.lower()}_{item.name}"
         if model_name is not None and len(items) == 1:
             name = model_name
-        parts[name] = (net, [next(left) for _ in range(item.inputs_num)])
+        parts[name] = (model.nets[item.name], [next(left) for _ in range(item.inputs_num)])
     return _write_all(parts, folder)
 
 
@@ -201,6 +220,21 @@ def _motion(
         "kp_detector": (_Points(detector), [picture]),
         "generator": (_Motion(nets["generator"]), motion),
     }
+
+
+def _is_motion(model: Model) -> bool:
+    return set(_MOTION) <= set(model.nets)
+
+
+def _items(model: Model, items: Sequence[ExportItem]) -> list[ExportItem]:
+    """Return the networks that are exported, the generators if none are named."""
+    for item in items:
+        if item.name not in model.nets:
+            raise ConfigError(
+                f"export_model: {type(model).__name__} has no network {item.name!r}, only "
+                f"{', '.join(model.nets)}"
+            )
+    return list(items) or _generators(model.nets)
 
 
 def _generators(nets: Mapping[str, nn.Layer]) -> list[ExportItem]:

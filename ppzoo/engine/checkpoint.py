@@ -34,6 +34,7 @@ from ppzoo.weights.pickles import shown
 
 FORMAT = 1
 SUFFIX = "_checkpoint.pdparams"
+KINDS = ("weight", "checkpoint")
 DIVERGED = (
     "the run has diverged and stops; lower lr_scheduler.learning_rate and start again, perhaps "
     "from the last snapshot with --load"
@@ -63,7 +64,13 @@ _FREE_OPTIONS = re.compile(
 
 
 def save(
-    folder: Path, stem: str, model: Model, ema: EMA | None, progress: Mapping[str, Any]
+    folder: Path,
+    stem: str,
+    model: Model,
+    ema: EMA | None,
+    progress: Mapping[str, Any],
+    kinds: Container[str] = KINDS,
+    keep: int = 1,
 ) -> tuple[Path, Path]:
     """Write a snapshot and return the paths of its weights and of its checkpoint.
 
@@ -76,6 +83,8 @@ def save(
         model: networks, optimizers, schedules and loss scalers are saved.
         ema: averaged weights, saved as `<net>_ema`.
         progress: what else a resumed run needs: iteration, seed, config...
+        kinds: those of `KINDS` that are written.
+        keep: how many checkpoints stay, the latest ones; 0 or less for all.
 
     Raises:
         TrainingError: a weight is not finite; nothing is written.
@@ -85,6 +94,20 @@ def save(
     _refuse_diverged(weights, progress["iteration"])
     if ema is not None:
         weights |= {f"{name}_ema": _arrays(state) for name, state in ema.shadow.items()}
+    weight_path = folder / f"{stem}_weight.pdparams"
+    checkpoint_path = folder / f"{stem}{SUFFIX}"
+    if "weight" in kinds:
+        write_pdparams(weight_path, weights)
+    if "checkpoint" in kinds:
+        write_pdparams(checkpoint_path, _content(weights, model, progress))
+        _remove_others(checkpoint_path, keep)
+    return weight_path, checkpoint_path
+
+
+def _content(
+    weights: Mapping[str, Any], model: Model, progress: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a checkpoint consists of."""
     content: dict[str, Any] = dict(weights)
     content["epoch"] = int(progress["iteration"])
     names = paddlegan.parameter_names(model)
@@ -102,14 +125,19 @@ def save(
         "extra": model.extra_state(),
         **progress,
     }
-    weight_path = folder / f"{stem}_weight.pdparams"
-    checkpoint_path = folder / f"{stem}{SUFFIX}"
-    write_pdparams(weight_path, weights)
-    write_pdparams(checkpoint_path, content)
-    for old in folder.glob(f"*{SUFFIX}"):
-        if old != checkpoint_path and _OURS.fullmatch(old.name):
-            old.unlink(missing_ok=True)
-    return weight_path, checkpoint_path
+    return content
+
+
+def _remove_others(latest: Path, keep: int) -> None:
+    """Remove the run's checkpoints but the latest ones."""
+    others = [
+        path
+        for path in latest.parent.glob(f"*{SUFFIX}")
+        if path != latest and _OURS.fullmatch(path.name)
+    ]
+    others.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for old in others[keep - 1 :] if keep > 0 else ():
+        old.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

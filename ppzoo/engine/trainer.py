@@ -185,7 +185,7 @@ class Trainer:
         content = checkpoint.read_checkpoint(path)
         ours = content.get("ppzoo")
         if ours is None:
-            self._setup_training()
+            self.setup_training()
             self.iteration, notes = checkpoint.restore_paddlegans(
                 content, self.model, self._ema, path
             )
@@ -196,7 +196,7 @@ class Trainer:
         if self.config.seed is None:
             self.seed = ours["seed"]
         checkpoint.refuse_changes(content, self._progress(), path)
-        self._setup_training()
+        self.setup_training()
         checkpoint.restore(content, self.model, self._ema, path)
         self.iteration, self.unreported = ours["iteration"], dict(ours["unreported"])
         self._refuse_to_be_over(path)
@@ -208,13 +208,41 @@ class Trainer:
                 logging.WARNING,
             )
 
+    def setup_training(self) -> None:
+        """Build data, schedules and optimizers, unless they are there; `fit` calls it.
+
+        Raises:
+            UserError: the config has none, or they do not fit.
+        """
+        _ = self.train_loader  # made now: what is wrong with the data shows before the training
+        if self.model.optimizers:
+            return
+        if self.config.lr_scheduler is None:
+            raise ConfigError(f"{self.config.path} has no lr_scheduler to train with")
+        supplied = self._known_to_scheduler()
+        _built(
+            "lr_scheduler",
+            lambda: self.model.setup_lr_schedulers(self.config.lr_scheduler, **supplied),
+        )
+        optimizers = {
+            name: (optimizer.component, optimizer.net_names)
+            for name, optimizer in self.config.optimizer.items()
+        }
+        if not optimizers:
+            raise ConfigError(f"{self.config.path} has no optimizer to train with")
+        _built("optimizer", lambda: self.model.setup_optimizers(optimizers))
+        self.model.setup_precision(self._precision)
+        if self.config.ema is not None:
+            names = self.config.ema.nets or list(self.model.nets)
+            self._ema = EMA(self.model.nets, names, self.config.ema.decay, self.config.ema.start)
+
     def fit(self) -> None:
         """Train to the end, or until SIGINT or SIGTERM; both end with a checkpoint.
 
         Raises:
             TrainingError: a loss or a weight is no longer finite; earlier snapshots stay.
         """
-        self._setup_training()
+        self.setup_training()
         last_rate = self._rate_at_the_end()
         self._callbacks = self._make_callbacks()
         self.interrupted, self._interrupt = None, Interrupt()
@@ -259,17 +287,24 @@ class Trainer:
             self.log(f"Metric {name}: {value:.4f}")
         return self.metrics
 
-    def save(self, stem: str) -> Path:
+    def save(self, stem: str, kinds: Sequence[str] = checkpoint.KINDS, keep: int = 1) -> Path:
         """Write `<stem>_weight.pdparams` and `<stem>_checkpoint.pdparams`; return the latter.
 
         With several processes all have to call it, and the first one writes.
+
+        Args:
+            stem: what names of files begin with.
+            kinds: `weight`, `checkpoint` or both.
+            keep: how many checkpoints stay, the latest ones; 0 or less for all.
 
         Raises:
             TrainingError: a loss or a weight is not finite; nothing is written.
         """
         self.emit("before_save")
         if self.world.is_main:
-            checkpoint.save(self.run_dir, stem, self.model, self._ema, self._progress())
+            checkpoint.save(
+                self.run_dir, stem, self.model, self._ema, self._progress(), kinds, keep
+            )
         return self.run_dir / f"{stem}{checkpoint.SUFFIX}"
 
     # -- what callbacks use
@@ -388,29 +423,6 @@ class Trainer:
             rank=self.world.rank,
             world_size=self.world.size,
         )
-
-    def _setup_training(self) -> None:
-        _ = self.train_loader  # made now: what is wrong with the data shows before the training
-        if self.model.optimizers:
-            return
-        if self.config.lr_scheduler is None:
-            raise ConfigError(f"{self.config.path} has no lr_scheduler to train with")
-        supplied = self._known_to_scheduler()
-        _built(
-            "lr_scheduler",
-            lambda: self.model.setup_lr_schedulers(self.config.lr_scheduler, **supplied),
-        )
-        optimizers = {
-            name: (optimizer.component, optimizer.net_names)
-            for name, optimizer in self.config.optimizer.items()
-        }
-        if not optimizers:
-            raise ConfigError(f"{self.config.path} has no optimizer to train with")
-        _built("optimizer", lambda: self.model.setup_optimizers(optimizers))
-        self.model.setup_precision(self._precision)
-        if self.config.ema is not None:
-            names = self.config.ema.nets or list(self.model.nets)
-            self._ema = EMA(self.model.nets, names, self.config.ema.decay, self.config.ema.start)
 
     def _rate_at_the_end(self) -> float:
         """Return the rate of the last step; a schedule too short for the run raises here."""

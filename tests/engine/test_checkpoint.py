@@ -260,6 +260,31 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, run: Trainer)
     assert not list(tmp_path.iterdir())
 
 
+def test_kinds_and_how_many_stay(tmp_path: Path, run: Trainer) -> None:
+    def written() -> set[str]:
+        return {path.name for path in tmp_path.iterdir()}
+
+    def save(stem: str, **options: Any) -> None:
+        checkpoint.save(tmp_path, stem, run.model, None, {"iteration": 7}, **options)
+
+    (tmp_path / "mine_checkpoint.pdparams").touch()
+    save("iter_1", kinds=["weight"])
+    assert written() == {"mine_checkpoint.pdparams", "iter_1_weight.pdparams"}
+    for index in range(2, 6):
+        save(f"iter_{index}", kinds=["checkpoint"], keep=0)
+    save("iter_3", kinds=["checkpoint"], keep=3)  # written last
+    assert written() == {
+        "mine_checkpoint.pdparams",
+        "iter_1_weight.pdparams",
+        *(f"iter_{index}_checkpoint.pdparams" for index in (3, 4, 5)),
+    }
+    save("iter_6")
+    assert {name for name in written() if name.endswith("checkpoint.pdparams")} == {
+        "mine_checkpoint.pdparams",
+        "iter_6_checkpoint.pdparams",
+    }
+
+
 def test_load_takes_what_there_is(tmp_path: Path, run: Trainer, path: Path) -> None:
     trainer = make_trainer("wgan", tmp_path)
     trainer.load(path)

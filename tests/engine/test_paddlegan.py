@@ -81,7 +81,7 @@ def test_run_of_paddlegan_goes_on(tmp_path: Path) -> None:
     # The moments matter: without them the same steps lead elsewhere.
     anew = make_trainer("pix2pix", tmp_path, *PIX2PIX)
     anew.load(tmp_path / "iter_2_checkpoint.pdparams")
-    anew._setup_training()
+    anew.setup_training()
     anew.iteration = 2
     anew.model.lr_schedulers["lr"].step(2)
     trained_on(anew, data[2:])
@@ -91,7 +91,7 @@ def test_run_of_paddlegan_goes_on(tmp_path: Path) -> None:
 def test_run_goes_on_in_paddlegan(tmp_path: Path) -> None:
     data = batches(4)
     trainer = make_trainer("pix2pix", tmp_path, *PIX2PIX)
-    trainer._setup_training()
+    trainer.setup_training()
     trained_on(trainer, data[:2])
     path = trainer.save("iter_2")
     ours = trained_on(trainer, data[2:])
@@ -305,7 +305,7 @@ def test_state_that_does_not_fit_changes_nothing(
 ) -> None:
     write_pdparams(tmp_path / "x", changed(theirs, change))
     trainer = make_trainer("wgan", tmp_path, "total_iters=9")
-    trainer._setup_training()
+    trainer.setup_training()
     before = state_of(trainer)
     with pytest.raises(WeightsError, match=message):
         trainer.resume(tmp_path / "x")
@@ -395,7 +395,7 @@ def test_frozen_scales_of_paddlegans_discriminators(tmp_path: Path, taken: Any) 
     make_trainer("cyclegan", tmp_path, "total_iters=2", callbacks=[SignalAt(1)]).fit()
     ours = read(checkpoint_in(tmp_path))
     trainer = make_trainer("cyclegan", tmp_path, "total_iters=2")
-    trainer._setup_training()
+    trainer.setup_training()
     state: dict[str, Any] = {"LR_Scheduler": ours["optimD"]["LR_Scheduler"]}
     names = ours["ppzoo"]["parameter_names"]
     wanted = {}

@@ -34,7 +34,7 @@ def test_a_rate_below_zero_is_told(tmp_path: Path, total_iters: int, warns: bool
 
 def test_looking_ahead_leaves_the_schedule_where_it_was(tmp_path: Path) -> None:
     trainer = make_trainer("dcgan", tmp_path, LINE, "total_iters=4")
-    trainer._setup_training()
+    trainer.setup_training()
     assert trainer._rate_at_the_end() == pytest.approx(1e-4 / 3)
     assert trainer.learning_rate == pytest.approx(1e-4)
     assert trainer.model.optimizers["optimizer_G"].get_lr() == pytest.approx(1e-4)

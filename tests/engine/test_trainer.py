@@ -314,10 +314,10 @@ def test_folder_and_name_that_were_given(tmp_path: Path) -> None:
 
 def test_iters_per_epoch_is_the_datasets_where_a_run_is_counted_in_epochs(tmp_path: Path) -> None:
     by_epoch = make_trainer("wgan", tmp_path, "epochs=2", "dataset.train.batch_size=400")
-    by_epoch._setup_training()
+    by_epoch.setup_training()
     assert by_epoch.model.lr_schedulers["lr"].iters_per_epoch == by_epoch.iterations_per_epoch > 1
     by_step = make_trainer("wgan", tmp_path, "lr_scheduler.iters_per_epoch=7")
-    by_step._setup_training()
+    by_step.setup_training()
     assert by_step.model.lr_schedulers["lr"].iters_per_epoch == 7
 
 

@@ -131,6 +131,9 @@ class MyModel(BaseModel):
         self.visual_items["output"] = self.output
         self.visual_items["gt"] = self.lq
 
+    def set_total_iter(self, total_iter):
+        print("steps", total_iter)
+
     def train_iter(self, optims=None):
         optims["optim"].clear_grad()
         self.forward()
@@ -211,9 +214,10 @@ def test_a_script_with_classes_of_its_own_trains_and_evaluates(tmp_path):
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
-    taken, *_, last = run().splitlines()
+    taken, *between, last = run().splitlines()
     # Told here, not where ppzoo reads its own classes.
     assert taken == "taken: the generator 'UnetGenerator' is registered already"
+    assert "steps 3" in between
     moved = last.split()
     assert moved[0] == "moved"
     assert float(moved[1]) > 0.01
@@ -259,9 +263,38 @@ class TestBaseModel:
         sections = [{"name": "net", "inputs_num": 1}]
         toy.export_model(sections, None, [[-1, 2]])
         toy.export_model(sections, "out", [[3, 2]], False, "mine")
+        toy.nets["other"] = paddle.nn.Linear(2, 2)
         for name in ("inference_model/toy_net", "out/mine"):
             found = paddle.jit.load(name)(BATCH["x"]).numpy()
             np.testing.assert_allclose(found, toy.nets["net"](BATCH["x"]).numpy(), rtol=1e-5)
+        both = [*sections, {"name": "other"}]
+        toy.export_model(both, "both", [[3, 2]] * 2, model_name="mine")
+        for name, net in toy.nets.items():
+            found = paddle.jit.load(f"both/mine_{name}")(BATCH["x"]).numpy()
+            np.testing.assert_allclose(found, net(BATCH["x"]).numpy(), rtol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("sections", "sizes", "match"),
+        [
+            ([{"name": "nut"}], [[1, 2]], "Toy has no network 'nut', only net"),
+            ([{"name": "net"}], [], r"0 inputs' sizes are given, but 1 are needed \(inputs: net 1"),
+            ([{"name": "net", "size": 2}], [[1, 2]], "should list networks by name and inputs_num"),
+            (["net"], [[1, 2]], "should list networks by name"),
+            (None, [[1, 2]], "export_model names no network: give it one of net"),
+        ],
+    )
+    def test_exports_that_cannot_be_are_refused(self, toy, tmp_path, sections, sizes, match):
+        with pytest.raises(ConfigError, match=match):
+            toy.export_model(sections, str(tmp_path / "out"), sizes)
+        assert not (tmp_path / "out").exists()
+
+    def test_what_scripts_ask_it_for(self, toy):
+        assert toy.get_image_paths() == []
+        toy.image_paths = ["a.png"]
+        assert toy.get_image_paths() == ["a.png"]
+        metrics = toy.setup_metrics({"psnr": {"name": "PSNR", "crop_border": 3}})
+        assert metrics is toy.metrics
+        assert metrics["psnr"].crop_border == 3
 
     def test_it_must_be_whole(self):
         with pytest.raises(TypeError, match="abstract"):

@@ -127,12 +127,44 @@ def test_a_model_is_loaded_and_exported(tmp_path):
         net.eval()
     np.testing.assert_allclose(exported(x).numpy(), trained.nets["netG"](x).numpy(), atol=1e-5)
 
-    with pytest.raises(ConfigError, match="1 networks with 1 inputs, and there are 2 shapes"):
+    with pytest.raises(ConfigError, match="2 inputs' sizes are given, but 1 are needed"):
         model.export_model(cfg.export_model, str(out), [[1, 3, 32, 32]] * 2)
-    with pytest.raises(ConfigError, match="0 networks"):
-        model.export_model(None, str(out))
     with pytest.raises(ConfigError, match="Paddle Serving"):
         model.export_model(cfg.export_model, str(out), [[1, 3, 32, 32]], True)
+
+
+class TestModels:
+    @pytest.fixture(scope="class")
+    def cfg(self):
+        return get_config(str(SMOKE / "pix2pix.yaml"), ["dataset.test.batch_size=2"])
+
+    @pytest.fixture
+    def model(self, cfg):
+        return build_model(cfg.model)
+
+    def test_one_looks_at_a_batch(self, cfg, model):
+        assert model.get_current_visuals() == {}
+        batch = next(iter(build_dataloader(cfg.dataset.test, is_train=False)))
+        model.setup_input(batch)
+        model.test_iter()
+        seen = model.get_current_visuals()
+        for name, value in model.eval_step(batch).items():
+            np.testing.assert_array_equal(seen[name].numpy(), value.numpy())
+        with pytest.raises(ConfigError, match="test_iter takes no metrics"):
+            model.test_iter({"psnr": None})
+
+    def test_gradients_are_switched(self, model):
+        model.set_requires_grad(model.nets["netD"], False)
+        assert all(p.stop_gradient for p in model.nets["netD"].parameters())
+
+    @pytest.mark.parametrize("name", ["forward", "train_iter"])
+    def test_steps_by_hand_are_refused(self, model, name):
+        with pytest.raises(ConfigError, match=rf"^Pix2PixModel has no {name}: "):
+            getattr(model, name)()
+
+    def test_the_trainers_has_them_too(self, cfg, tmp_path):
+        model = Trainer(AttrDict(cfg, output_dir=str(tmp_path))).model
+        assert model.get_current_visuals() == {}
 
 
 def test_a_network_is_run_over_test_data(tmp_path):
