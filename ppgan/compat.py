@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ppgan.tables import ALIASES, HOMES, MISSING, MISSING_MODULES
-from ppzoo.errors import UnknownNameError, UserError
+from ppgan.tables import ALIASES, HOMES, MISSING, MISSING_MODULES, REGISTRIES
+from ppzoo.errors import NotHereYetError, UnknownNameError
+from ppzoo.paddlegan_names import has_name
 from ppzoo.registry import Registry
 
 _ADVICE = "docs/migrating.md of ppzoo says where PaddleGAN's names are"
@@ -24,8 +25,8 @@ _ADVICE = "docs/migrating.md of ppzoo says where PaddleGAN's names are"
 _ORIGIN = "direct_url.json"
 
 
-class NotHereYetError(UserError):
-    """PaddleGAN has it and ppzoo does not.
+class _MissingError(NotHereYetError):
+    """PaddleGAN's module has it and ppzoo's does not.
 
     Args:
         name: the module, or the module and a name in it, with dots.
@@ -34,14 +35,14 @@ class NotHereYetError(UserError):
 
     def __init__(self, name: str, instead: str = "") -> None:
         hint = instead or "`ppzoo list` shows what it has"
-        super().__init__(f"ppzoo does not have {name} of PaddleGAN yet: {hint}")
+        super().__init__(f"ppzoo does not have {name} of PaddleGAN yet: {hint}", (name,))
 
 
-class MissingImportError(NotHereYetError, ImportError):
+class MissingImportError(_MissingError, ImportError):
     """It was imported."""
 
 
-class MissingAttributeError(NotHereYetError, AttributeError):
+class MissingAttributeError(_MissingError, AttributeError):
     """It was looked up in its module; `hasattr` says no."""
 
 
@@ -86,14 +87,13 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 Hooks = tuple[Callable[[str], Any], Callable[[], list[str]]]
 
 
-def hooks(module: str, *registries: Registry) -> Hooks:
+def hooks(module: str) -> Hooks:
     """Return `__getattr__` and `__dir__` of a module whose names are in ppzoo.
 
     Args:
         module: its name.
-        registries: what they hold are names of the module, too.
     """
-    homes = HOMES.get(module, {})
+    homes, registries = HOMES.get(module, {}), REGISTRIES.get(module, ())
 
     def names() -> list[str]:
         held = [name for registry in registries for name in registry]
@@ -161,7 +161,12 @@ def _missing(name: str) -> str | None:
     module, _, attribute = name.rpartition(".")
     if module in MISSING_MODULES:
         return MISSING_MODULES[module]
-    return MISSING.get(ALIASES.get(module, module), {}).get(attribute)
+    package = ALIASES.get(module, module)
+    instead = MISSING.get(package, {}).get(attribute)
+    for registry in REGISTRIES.get(package, ()):
+        if has_name(registry.label, attribute):
+            return None if attribute in registry else instead or ""
+    return instead
 
 
 def _no(module: str, name: str) -> AttributeError:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where PaddleGAN's modules and names are in ppzoo, and which of them ppzoo does not have."""
+"""Where PaddleGAN's modules and names are in ppzoo, and what to use for those it does not have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from ppzoo import registry
+from ppzoo.registry import Registry
 
 # Modules of PaddleGAN's whose names their package has here.
 IN_PACKAGES = {
@@ -36,6 +39,18 @@ IN_PACKAGES = {
         resnet_ugatit resnet_ugatit_p2c rrdb_net unet wav2lip
     """,
     "ppgan.solver": "builder lr_scheduler optimizer",
+}
+
+# Registries whose names are those of a module, too.
+REGISTRIES: dict[str, tuple[Registry, ...]] = {
+    "ppgan.datasets": (registry.DATASETS,),
+    "ppgan.datasets.preprocess": (registry.PREPROCESS, registry.TRANSFORMS),
+    "ppgan.metrics": (registry.METRICS,),
+    "ppgan.models": (registry.MODELS,),
+    "ppgan.models.criterions": (registry.CRITERIONS,),
+    "ppgan.models.discriminators": (registry.DISCRIMINATORS,),
+    "ppgan.models.generators": (registry.GENERATORS,),
+    "ppgan.solver": (registry.LRSCHEDULERS, registry.OPTIMIZERS),
 }
 
 # Names of PaddleGAN's modules, and where they are: `package.module`, followed by `:name` where
@@ -118,7 +133,8 @@ _FEATURES = "PerceptualLoss compares features"
 _PATCHES = "NLayerDiscriminator and UGATITDiscriminator judge patches"
 _PLAIN_RESNET = "ResnetGenerator is the same with ordinary convolutions"
 
-# Names of PaddleGAN's that ppzoo does not have, by module and by what to use instead.
+# Names of PaddleGAN's that ppzoo does not have, by module and by what to use instead. Those that
+# PaddleGAN registers are missing until a class of ppzoo's has them, whether they are here or not.
 _ABSENT: dict[str, dict[str, str]] = {
     "ppgan.apps": {
         _CARTOON: "AnimeGANPredictor",
@@ -147,7 +163,6 @@ _ABSENT: dict[str, dict[str, str]] = {
         """,
         "`paddle.io.Dataset` is the base of datasets": "BaseSRDataset",
         "SingleDataset reads a folder of pictures": "ImageFolder is_image_file make_dataset",
-        "": "AOTGANDataset AOTGANDataset_test EmptyDataset PhotoPenDataset PhotoPenDataset_test",
     },
     "ppgan.datasets.preprocess": {"PREPROCESS has the steps": "LOAD_PIPELINE"},
     "ppgan.faceutils.dlibutils": {
@@ -186,7 +201,6 @@ _ABSENT: dict[str, dict[str, str]] = {
         """,
         _FILMS: "BasicVSRModel MultiStageVSRModel",
         _TRANSLATE: "MakeupModel StarGANv2Model",
-        "": "AOTGANModel PhotoPenModel SinGANModel",
     },
     "ppgan.models.criterions": {
         _PIXELS: "EdgeLoss GFPGANL1Loss PSNRLoss SSIM",
@@ -202,7 +216,6 @@ _ABSENT: dict[str, dict[str, str]] = {
             MultiscaleDiscriminator SinGANDiscriminator StarGANv2Discriminator
             StyleGAN2DiscriminatorGFPGAN StyleGANv2Discriminator
         """,
-        "": "ResNetArcFace",
     },
     "ppgan.models.generators": {
         _UGATIT: "AnimeGenerator AnimeGeneratorLite DecoderNet Encoder RevisionNet",
@@ -213,10 +226,6 @@ _ABSENT: dict[str, dict[str, str]] = {
         """,
         _PLAIN_RESNET: "MobileResnetGenerator",
         _GANS: "StyleGANv2Generator SinGANGenerator",
-        "": """
-            FAN GeneratorPSGANAttention InpaintGenerator Pixel2Style2Pixel SPADEGenerator
-            StarGANv2Generator StarGANv2Mapping StarGANv2Style
-        """,
     },
     "ppgan.modules.first_order": {
         _BLOCKS: """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from ppgan.tables import MISSING
 from ppzoo import registry
 from ppzoo.errors import NotHereYetError, UnknownNameError
 from ppzoo.paddlegan_names import REGISTERED, has_name, lacking
@@ -27,15 +26,6 @@ COUNTS = {
     "transform": 22,
 }
 
-# Where PaddleGAN's code has what it registers.
-MODULES = {
-    "criterion": "ppgan.models.criterions",
-    "dataset": "ppgan.datasets",
-    "discriminator": "ppgan.models.discriminators",
-    "generator": "ppgan.models.generators",
-    "model": "ppgan.models",
-}
-
 
 def test_every_name_is_in_the_table() -> None:
     assert {label: len(names) for label, names in REGISTERED.items()} == COUNTS
@@ -47,12 +37,6 @@ def test_every_name_is_in_the_table() -> None:
 )
 def test_all_of_these_are_here(label: str) -> None:
     assert REGISTERED[label] <= set(REGISTRIES[label])
-
-
-@pytest.mark.parametrize("label", MODULES)
-def test_ppgan_says_what_to_use_instead_of_each_missing_name(label: str) -> None:
-    missing = REGISTERED[label] - set(REGISTRIES[label])
-    assert missing <= set(MISSING[MODULES[label]])
 
 
 def test_a_name_of_paddlegans_that_is_missing_is_known_as_such() -> None:

@@ -11,7 +11,7 @@ from ppzoo import registry
 
 _LOADER_KEYS = ("batch_size", "num_workers", "use_shared_memory")
 
-__getattr__, __dir__ = hooks(__name__, registry.DATASETS)
+__getattr__, __dir__ = hooks(__name__)
 
 
 def build_dataset(cfg: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from ppgan.compat import hooks
 from ppzoo import registry
 
-__getattr__, __dir__ = hooks(__name__, registry.METRICS)
+__getattr__, __dir__ = hooks(__name__)
 
 
 def build_metric(cfg: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from ppgan.compat import hooks
 from ppzoo import registry
 
-__getattr__, __dir__ = hooks(__name__, registry.LRSCHEDULERS, registry.OPTIMIZERS)
+__getattr__, __dir__ = hooks(__name__)
 
 
 def build_lr_scheduler(cfg: Mapping[str, Any]) -> Any:

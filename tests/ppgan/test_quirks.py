@@ -9,14 +9,13 @@ import weakref
 import numpy as np
 import pytest
 
-from ppgan.compat import NotHereYetError
 from ppgan.models.generators.builder import build_generator
 from ppzoo import cli
 from ppzoo.apps import firstorder
 from ppzoo.apps.firstorder import FirstOrderPredictor
 from ppzoo.apps.wav2lip import Wav2LipPredictor
 from ppzoo.config import load_config
-from ppzoo.errors import ConfigError, UserError
+from ppzoo.errors import ConfigError, NotHereYetError, UserError
 from ppzoo.weights import manifest, write_pdparams
 
 from ..apps.motion_pieces import SIZE, driver, pattern, saved

@@ -9,7 +9,7 @@ from typing import Any
 from ppgan.compat import hooks
 from ppzoo import registry
 
-__getattr__, __dir__ = hooks(__name__, registry.PREPROCESS, registry.TRANSFORMS)
+__getattr__, __dir__ = hooks(__name__)
 
 
 def build_preprocess(cfg: Sequence[Any]) -> Any:

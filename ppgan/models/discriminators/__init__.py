@@ -8,7 +8,7 @@ from typing import Any
 from ppgan.compat import hooks
 from ppzoo import registry
 
-__getattr__, __dir__ = hooks(__name__, registry.DISCRIMINATORS)
+__getattr__, __dir__ = hooks(__name__)
 
 
 def build_discriminator(cfg: Any) -> Any:
