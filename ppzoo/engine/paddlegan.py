@@ -23,22 +23,9 @@ from paddle import nn
 from ppzoo.errors import WeightsError
 from ppzoo.model import Model
 from ppzoo.weights import match_state, select_net
+from ppzoo.weights.optimizers import ENTRY, KINDS, MASTERS, MORE_KINDS, POWERS, SCHEDULE
 from ppzoo.weights.pickles import shown
 
-# What each optimizer keeps for a parameter.
-_KINDS = {
-    "Adam": {"moment1", "moment2", "beta1_pow_acc", "beta2_pow_acc"},
-    "AdamW": {"moment1", "moment2", "beta1_pow_acc", "beta2_pow_acc"},
-    "Momentum": {"velocity"},
-    "RMSProp": {"momentum", "mean_square", "mean_grad"},
-    "SGD": set(),
-}
-_POWERS = ("beta1_pow_acc", "beta2_pow_acc")
-_ENTRY = re.compile(
-    r"(?P<parameter>.+?)_(?P<kind>moment1|moment2|moment2_max|beta[12]_pow_acc|velocity|momentum"
-    r"|mean_square|mean_grad)_\d+"
-)
-_SCHEDULE, _MASTERS = "LR_Scheduler", "master_weights"
 _MOST_STEPS = 1 << 40
 _COPY = re.compile(r"_deepcopy_\d+$")
 # PaddleGAN's `norm_type: batch` is the older class of Paddle's two.
@@ -98,7 +85,7 @@ def match(content: Mapping[Any, Any], model: Model, source: object) -> State:
     optimizers = {}
     for name in model.optimizers:
         state, told = _optimizer(content, model, name, source)
-        state[_SCHEDULE] = _schedule(content[name], model.schedule_of(name), iteration, name, notes)
+        state[SCHEDULE] = _schedule(content[name], model.schedule_of(name), iteration, name, notes)
         optimizers[name] = state
         notes += told
     return State(iteration, nets, optimizers, notes)
@@ -157,7 +144,7 @@ def _snake(name: str) -> str:
 def _iteration(content: Mapping[Any, Any], model: Model) -> tuple[int, list[str]]:
     """Return the number of finished steps, which PaddleGAN calls an epoch."""
     iteration = content["epoch"]
-    states = [content[name].get(_SCHEDULE) for name in model.optimizers]
+    states = [content[name].get(SCHEDULE) for name in model.optimizers]
     counted = [state.get("last_epoch") for state in states if isinstance(state, Mapping)]
     steps = max((step for step in counted if type(step) is int and step < _MOST_STEPS), default=0)
     if steps <= iteration:
@@ -175,7 +162,7 @@ def _schedule(
     probe = copy.copy(schedule)
     probe.step(iteration)
     here = probe.state_dict()
-    found = state.get(_SCHEDULE)
+    found = state.get(SCHEDULE)
     before = found.get("last_lr") if isinstance(found, Mapping) else None
     if type(before) is not float:
         return here
@@ -196,9 +183,9 @@ def _optimizer(
     entries = _entries(content[name], label)
     if not entries:
         return {}, []
-    known = _KINDS.get(type(model.optimizers[name]).__name__)
+    known = KINDS.get(type(model.optimizers[name]).__name__)
     kinds = {kind for entry in entries.values() for kind in entry}
-    if known is not None and not known <= kinds <= known | {"moment2_max"}:
+    if known is not None and not known <= kinds <= known | MORE_KINDS:
         raise WeightsError(
             f"{label} does not fit the optimizer: it holds {', '.join(sorted(kinds))}, "
             f"{type(model.optimizers[name]).__name__} keeps {', '.join(sorted(known)) or 'nothing'}"
@@ -215,11 +202,11 @@ def _optimizer(
         for kind, value in entry.items()
         if not owner.stop_gradient
     }
-    masters = content[name].get(_MASTERS)
+    masters = content[name].get(MASTERS)
     if isinstance(masters, Mapping):
         by_name = dict(zip(entries, owners, strict=True))
-        state[_MASTERS] = {
-            by_name[key].name: _fitting(value, by_name[key], _MASTERS, label)
+        state[MASTERS] = {
+            by_name[key].name: _fitting(value, by_name[key], MASTERS, label)
             for key, value in masters.items()
             if key in by_name
         }
@@ -230,9 +217,9 @@ def _entries(state: Mapping[Any, Any], label: str) -> dict[str, dict[str, np.nda
     """Return arrays by kind, by Paddle's name of the parameter, in the order of the file."""
     entries: dict[str, dict[str, np.ndarray]] = {}
     for key, value in state.items():
-        if key in (_SCHEDULE, _MASTERS):
+        if key in (SCHEDULE, MASTERS):
             continue
-        found = _ENTRY.fullmatch(str(key))
+        found = ENTRY.fullmatch(str(key))
         if found is None or not isinstance(value, np.ndarray) or value.dtype.kind != "f":
             raise WeightsError(f"{label} holds {shown(key)}, which is no optimizer's state")
         entries.setdefault(found["parameter"], {})[found["kind"]] = value
@@ -354,7 +341,7 @@ def _ways(wanted: Sequence[Any], order: Sequence[Any]) -> list[list[int]]:
 
 
 def _shape_of(entry: Mapping[str, np.ndarray]) -> tuple[int, ...]:
-    return next((value.shape for kind, value in entry.items() if kind not in _POWERS), ()) or (1,)
+    return next((value.shape for kind, value in entry.items() if kind not in POWERS), ()) or (1,)
 
 
 def _kind_of(parameter_name: str) -> str:
@@ -364,7 +351,7 @@ def _kind_of(parameter_name: str) -> str:
 
 
 def _fitting(value: np.ndarray, owner: paddle.Tensor, kind: str, label: str) -> np.ndarray:
-    if kind in _POWERS:
+    if kind in POWERS:
         if value.size != 1:
             raise WeightsError(f"{label} is damaged: a power of beta has {value.size} numbers")
         return np.ascontiguousarray(value.reshape([1]), np.float32)
@@ -389,7 +376,7 @@ def _unmoved(
     ]
     return {
         f"{p.name}_{kind}_0": value.reshape([1])
-        if kind in _POWERS
+        if kind in POWERS
         else np.zeros(p.shape, value.dtype)
         for p in missing
         for kind, value in example.items()

@@ -11,6 +11,7 @@ import numpy as np
 
 from ppzoo.errors import WeightsError
 from ppzoo.weights import files
+from ppzoo.weights.optimizers import is_optimizer_state
 from ppzoo.weights.pickles import NAME_TABLE, shown
 from ppzoo.weights.torch_names import TorchArrays, fitted
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 Source = str | os.PathLike[str]
 
 _SHOWN = 3
-# Entries of an optimizer's state, which looks like a network's otherwise.
-_OPTIMIZER_KEYS = ("LR_Scheduler", "master_weights")
-_OPTIMIZER_ENDINGS = ("_moment1_0", "_moment2_0", "_beta1_pow_acc_0", "_velocity_0")
 
 
 def load_weights(
@@ -69,7 +67,7 @@ def select_net(
     if flat:
         return _arrays(flat, source)
     found = [repr(key) for key, value in content.items() if is_network(value)]
-    holds = f"it holds {_listed(found)}" if found else "it holds no network"
+    holds = f"it holds {listed(found)}" if found else "it holds no network"
     raise WeightsError(f"{source} has no network {net!r}: {holds}")
 
 
@@ -125,11 +123,11 @@ def _differences(state: Mapping[str, Any], arrays: Mapping[str, Any]) -> list[st
     ]
     problems = []
     if missing:
-        problems.append(f"{_count(missing, 'weight')} missing: {_listed(missing)}")
+        problems.append(f"{_count(missing, 'weight')} missing: {listed(missing)}")
     if unexpected:
-        problems.append(f"{_count(unexpected, 'weight')} too many: {_listed(unexpected)}")
+        problems.append(f"{_count(unexpected, 'weight')} too many: {listed(unexpected)}")
     if reshaped:
-        problems.append(f"{_count(reshaped, 'weight')} of another shape: {_listed(reshaped)}")
+        problems.append(f"{_count(reshaped, 'weight')} of another shape: {listed(reshaped)}")
     return problems
 
 
@@ -196,7 +194,7 @@ def _arrays(entry: Mapping[Any, Any], where: Source) -> dict[str, np.ndarray]:
     others = [repr(key) for key, value in entry.items() if not isinstance(value, np.ndarray)]
     if others:
         raise WeightsError(
-            f"{where} holds no weights of a network: {_listed(others)} "
+            f"{where} holds no weights of a network: {listed(others)} "
             f"{'is not an array' if len(others) == 1 else 'are not arrays'}"
         )
     return entry
@@ -206,9 +204,8 @@ def is_network(value: Any) -> bool:
     """Tell whether a part of a weights file is a network, and not the state of an optimizer."""
     if not isinstance(value, Mapping) or not value:
         return False
-    return all(isinstance(item, np.ndarray) for item in value.values()) and not any(
-        name in _OPTIMIZER_KEYS or str(name).endswith(_OPTIMIZER_ENDINGS) for name in value
-    )
+    is_all_arrays = all(isinstance(item, np.ndarray) for item in value.values())
+    return is_all_arrays and not is_optimizer_state(value)
 
 
 def _shape(value: Any) -> tuple[int, ...]:
@@ -223,6 +220,7 @@ def _count(items: Sequence[str], noun: str) -> str:
     return f"{len(items)} {noun} is" if len(items) == 1 else f"{len(items)} {noun}s are"
 
 
-def _listed(items: Sequence[Any]) -> str:
+def listed(items: Sequence[Any]) -> str:
+    """Return the first of some names that a file holds, in a printable form."""
     first = ", ".join(shown(str(item), 200) for item in items[:_SHOWN])
     return f"{first} and {len(items) - _SHOWN} more" if len(items) > _SHOWN else first

@@ -9,6 +9,8 @@ import pytest
 
 from ppzoo.errors import WeightsError
 from ppzoo.weights import load_state, load_weights, match_state, select_net, write_pdparams
+from ppzoo.weights.load import is_network
+from ppzoo.weights.optimizers import ENTRY, KINDS
 
 
 class Net(paddle.nn.Layer):
@@ -259,3 +261,17 @@ def test_load_weights(tmp_path, net, weights):
     with pytest.raises(WeightsError, match=r"iter_1_weight.* does not fit"):
         load_weights(net, path, "netD")
     assert_equal(net, weights)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "Momentum", "RMSProp"])
+def test_states_of_optimizers_are_no_networks(kind):
+    layer = paddle.nn.Linear(2, 3)
+    options = {"learning_rate": 0.1, "parameters": layer.parameters()}
+    optimizer = getattr(paddle.optimizer, kind)(**options)
+    layer(paddle.ones([1, 2])).sum().backward()
+    optimizer.step()
+    state = {name: value.numpy() for name, value in optimizer.state_dict().items() if value.shape}
+    assert len(state) >= 2
+    assert not is_network(state)
+    assert {found["kind"] for found in map(ENTRY.fullmatch, state)} <= KINDS[kind]
+    assert is_network({name: value.numpy() for name, value in layer.state_dict().items()})
