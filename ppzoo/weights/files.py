@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import math
 import os
 import stat
@@ -22,11 +23,13 @@ import numpy as np
 from ppzoo.atomic import atomic_write
 from ppzoo.errors import WeightsError
 from ppzoo.weights import dump, foreign, pickles, torch_files
+from ppzoo.weights.pickles import shown
 from ppzoo.weights.torch_names import unwrapped
 
-# The metadata key under which `write_safetensors` notes that names are `net/param`.
+_LOG = logging.getLogger(__name__)
+# The metadata key under which `write_safetensors` notes what names are.
 LAYOUT = "layout"
-NESTED = "net/param"
+NESTED, FLAT = "net/param", "param"
 _EMPTY = "empty"
 
 # NumPy has no bfloat16: as in Paddle's own files, its bits are kept as uint16.
@@ -103,22 +106,23 @@ def write_safetensors(
 ) -> None:
     """Write arrays or tensors, flat or as `{net: {param: array}}`, as a safetensors file.
 
-    Nested names are joined to `net/param`, and the metadata says so.
+    Nested names are joined to `net/param`, and the metadata says which of the two it is.
 
     Args:
         path: the file; a file of that name is replaced once the new one is safely on the disk.
-        arrays: only arrays and tensors, no numbers or text: these belong into the metadata.
+        arrays: only arrays and tensors of numbers, up to 64 bits (complex ones 2 x 32). Numbers and
+            text by themselves belong into the metadata.
         metadata: more texts for the file's header.
 
     Raises:
         UserError: it cannot be written; names the reason.
-        TypeError: something other than arrays is among them.
+        TypeError: something other than such arrays is among them; names it.
         ValueError: a name contains "/", or the metadata uses a name of this module.
     """
     from safetensors.numpy import save
 
-    header = dict(metadata or {})
-    if header.keys() & {LAYOUT, _EMPTY}:
+    header = {LAYOUT: FLAT, **(metadata or {})}
+    if (metadata or {}).keys() & {LAYOUT, _EMPTY}:
         raise ValueError(f"the metadata keys {LAYOUT!r} and {_EMPTY!r} are taken")
     flat: dict[str, np.ndarray] = {}
     empty: list[str] = []
@@ -126,7 +130,7 @@ def write_safetensors(
     if empty or any(isinstance(value, Mapping) for value in arrays.values()):
         header[LAYOUT] = NESTED
         header[_EMPTY] = json.dumps(empty)
-    data = save(flat, metadata=header or None)
+    data = save(flat, metadata=header)
     with atomic_write(path) as file:
         file.write(data)
 
@@ -201,7 +205,7 @@ def _read_pickle(path: Path, file: BinaryIO, size: int) -> dict[Any, Any]:
     if not isinstance(content, dict):
         kind = type(content).__name__
         raise WeightsError(f"{path} holds a {kind}, where a dictionary of arrays was expected")
-    return unwrapped(content) if is_torch else content
+    return unwrapped(content, path) if is_torch else content
 
 
 def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:
@@ -210,7 +214,7 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:
     try:
         entries = deserialize(data)
     except SafetensorError as error:
-        reason = pickles.shown(str(error), 200)
+        reason = shown(str(error), 200)
         raise WeightsError(
             f"{path} is a damaged safetensors file ({reason}): download or copy it again"
         ) from error
@@ -222,7 +226,7 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:
         name, entry = entries.pop()
         if entry["dtype"] not in _DTYPES:
             raise WeightsError(
-                f"{path} is refused, because {pickles.shown(name)} is of type {entry['dtype']}, "
+                f"{path} is refused, because {shown(name)} is of type {entry['dtype']}, "
                 "which NumPy lacks: convert it to float32"
             )
         dtype = np.dtype(_DTYPES[entry["dtype"]])
@@ -233,10 +237,27 @@ def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:
         flat[name] = array.astype(dtype, copy=True)
     metadata = header.get("__metadata__") or {}
     if metadata.get("format") == "pt":  # Hugging Face's mark for PyTorch's weights
-        return unwrapped(flat)
+        return unwrapped(flat, path)
+    if not metadata.keys() & {"format", LAYOUT}:
+        _warn_of_squares(flat, path)
     if metadata.get(LAYOUT) != NESTED:
         return flat
     return _nest(flat, json.loads(metadata.get(_EMPTY, "[]")))
+
+
+def _warn_of_squares(flat: Mapping[str, np.ndarray], path: Path) -> None:
+    """Tell of matrices that fit both ways round, where a file does not say who wrote it."""
+    for name, array in flat.items():
+        square = array.ndim == 2 and array.shape[0] == array.shape[1] > 1
+        if square and name.endswith(".weight"):
+            _LOG.warning(
+                "%s does not say whether PyTorch wrote it, and is taken for Paddle's: PyTorch "
+                "stores matrices such as %s transposed where they belong to linear layers; if it "
+                "is PyTorch's, save it anew with metadata={'format': 'pt'}",
+                path,
+                shown(name),
+            )
+            return
 
 
 def _flatten(
@@ -244,14 +265,17 @@ def _flatten(
 ) -> None:
     name = "/".join(keys)
     if not isinstance(value, Mapping):
+        array = dump.as_array(value, f"'{shown(name)}'")
+        if array.dtype.str[1:] not in _DTYPES.values():
+            raise TypeError(f"'{shown(name)}' is an array of {array.dtype}")
         # The writer takes the memory as it is, so it must be in C order.
-        flat[name] = np.asarray(dump.as_array(value, repr(name)), order="C")
+        flat[name] = np.asarray(array, order="C")
         return
     if keys and not value:
         empty.append(name)
     for key, item in value.items():
         if not isinstance(key, str) or "/" in key:
-            raise ValueError(f"the name {key!r} is not text without '/'")
+            raise ValueError(f"the name '{shown(key)}' is not text without '/'")
         _flatten(item, (*keys, key), flat, empty)
 
 

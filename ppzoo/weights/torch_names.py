@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ppzoo.errors import WeightsError
+from ppzoo.weights.pickles import shown
+
 if TYPE_CHECKING:
     from paddle import nn
 
-# What trainings put around a network, the best one first.
+# What trainings put around a network, the best one first: the others are the same network's.
 _WRAPPERS = ("params_ema", "state_dict", "params", "model")
 _COUNTER = "num_batches_tracked"
 _ENDINGS = {"running_mean": "_mean", "running_var": "_variance"}
@@ -49,18 +52,27 @@ class TorchArrays(dict):
     """Weights that PyTorch wrote, by names that have been made Paddle's."""
 
 
-def unwrapped(content: Mapping[Any, Any]) -> dict[Any, Any]:
+def unwrapped(content: Mapping[Any, Any], source: object) -> dict[Any, Any]:
     """Return what a file of PyTorch holds, each network as `TorchArrays`.
 
-    What trainings put around a network is left out (`state_dict`, `params`..., and the prefix
-    `module.` of trainings on several GPUs), as are the counters of batch norms.
+    What trainings put around a single network is left out (`state_dict`, `params`..., and the
+    prefix `module.` of trainings on several GPUs), as are the counters of batch norms. Where there
+    are further networks, all keep their names.
+
+    Args:
+        content: what the file holds.
+        source: the file's name, for error messages.
+
+    Raises:
+        WeightsError: two weights of a network would have one name.
     """
-    for key in _WRAPPERS:
-        if _is_network(content.get(key)):
-            return _renamed(content[key])
-    if _is_network(content):
-        return _renamed(content)
-    return {key: _renamed(v) if _is_network(v) else v for key, v in content.items()}
+    nets = [key for key, value in content.items() if _is_network(value)]
+    wrappers = [key for key in _WRAPPERS if key in nets]
+    if wrappers and len(wrappers) == len(nets):
+        return _renamed(content[wrappers[0]], source)
+    if not nets and _is_network(content):
+        return _renamed(content, source)
+    return {key: _renamed(v, source) if key in nets else v for key, v in content.items()}
 
 
 def fitted(layer: nn.Layer, arrays: TorchArrays) -> dict[str, np.ndarray]:
@@ -92,7 +104,7 @@ def _is_network(value: Any) -> bool:
     return isinstance(value, Mapping) and any(isinstance(v, np.ndarray) for v in value.values())
 
 
-def _renamed(network: Mapping[Any, Any]) -> TorchArrays:
+def _renamed(network: Mapping[Any, Any], source: object) -> TorchArrays:
     stems = {key: str(key).removeprefix("module.") for key in network}
     rules = next(
         (
@@ -103,6 +115,7 @@ def _renamed(network: Mapping[Any, Any]) -> TorchArrays:
         (),
     )
     names = TorchArrays()
+    origins: dict[str, Any] = {}
     for key, value in network.items():
         stem, dot, last = stems[key].rpartition(".")
         if last == _COUNTER:
@@ -112,5 +125,10 @@ def _renamed(network: Mapping[Any, Any]) -> TorchArrays:
             name, found = re.subn(f"^{pattern}", text, name)
             if found:
                 break
-        names[name] = value
+        if name in names:
+            both = " and ".join(shown(str(k)) for k in (origins[name], key))
+            raise WeightsError(
+                f"{source} has two weights, {both}, of one name ({shown(name)}): leave one out"
+            )
+        names[name], origins[name] = value, key
     return names

@@ -159,6 +159,28 @@ def test_foreign_safetensors_stay_flat(tmp_path):
     assert_same(read(tmp_path / "x"), {"a/b": np.ones(2)})
 
 
+@pytest.mark.parametrize(
+    ("arrays", "metadata", "told"),
+    [
+        ({"fc.weight": np.eye(3)}, None, "matrices such as fc.weight transposed"),
+        ({"fc.weight": np.eye(3)}, {"epoch": "3"}, "does not say whether PyTorch wrote it"),
+        ({"fc.weight": np.eye(3)}, {"format": "pt"}, ""),
+        ({"fc.weight": np.eye(3)}, {"format": "pd"}, ""),
+        # What does not fit both ways round is refused by its shape.
+        ({"fc.weight": np.eye(3, 2), "fc.bias": np.ones(3), "x": np.eye(3)}, None, ""),
+    ],
+)
+def test_safetensors_that_do_not_say_who_wrote_them(tmp_path, caplog, arrays, metadata, told):
+    (tmp_path / "x").write_bytes(save(arrays, metadata=metadata))
+    read(tmp_path / "x")
+    assert (told in caplog.text) if told else not caplog.text
+    caplog.clear()
+    for ours in (arrays, {"net": arrays}):
+        write_safetensors(tmp_path / "y", ours)
+        assert_same(read(tmp_path / "y"), ours)
+    assert not caplog.text
+
+
 def test_safetensors_bfloat16_is_kept_as_bits(tmp_path):
     header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
     data = struct.pack("<Q", len(header)) + header + b"\x80\x3f\x00\xc0"
@@ -167,11 +189,18 @@ def test_safetensors_bfloat16_is_kept_as_bits(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "error"),
-    [({"epoch": 3}, TypeError), ({"a": {"b/c": np.ones(1)}}, ValueError), ({1: {}}, ValueError)],
+    ("arrays", "error", "message"),
+    [
+        ({"epoch": 3}, TypeError, "'epoch' is <class 'int'>"),
+        ({"a": {"b/c": np.ones(1)}}, ValueError, "the name 'b/c' is not text without '/'"),
+        ({1: {}}, ValueError, "the name '1' is not text"),
+        ({"a": {"b": np.ones(1, "c16")}}, TypeError, "'a/b' is an array of complex128"),
+        ({"a": np.array(["text"])}, TypeError, "'a' is an array of <U4"),
+        ({"\x1b" * 9000 + "/": np.ones(1)}, ValueError, r"the name '.x1b.{0,200} is not text"),
+    ],
 )
-def test_what_safetensors_do_not_hold(tmp_path, arrays, error):
-    with pytest.raises(error):
+def test_what_safetensors_do_not_hold(tmp_path, arrays, error, message):
+    with pytest.raises(error, match=message):
         write_safetensors(tmp_path / "x", arrays)
     assert os.listdir(tmp_path) == []
 

@@ -29,6 +29,7 @@ from ppzoo.networks.resnet import ResnetGenerator
 from ppzoo.networks.rrdb import RRDBNet
 from ppzoo.networks.unet import UnetGenerator
 from ppzoo.weights import load_state, load_weights, read, select_net
+from ppzoo.weights.torch_names import TorchArrays, unwrapped
 
 FILES = Path(__file__).with_name("torch")
 
@@ -200,9 +201,43 @@ def test_safetensors_that_pytorch_wrote(tmp_path: Path) -> None:
     np.testing.assert_array_equal(layer.linear.weight.numpy(), theirs["linear.weight"].T)
 
 
-def test_layers_that_pytorch_stores_in_another_way() -> None:
-    from ppzoo.weights.torch_names import unwrapped
+def test_networks_beside_a_wrapped_one_are_not_dropped() -> None:
+    net = {"module.fc.weight": np.arange(4.0).reshape(2, 2), "module.fc.bias": np.ones(2)}
+    averages = unwrapped({"params": {"w": np.zeros(1)}, "params_ema": net, "epoch": 3}, "x.pth")
+    assert isinstance(averages, TorchArrays)
+    assert list(averages) == ["fc.weight", "fc.bias"]
+    # A stray array beside networks, too: each is known as PyTorch's, and keeps its name.
+    others = {"state_dict": net, "generator": net, "loss": np.ones(3), "epoch": 3}
+    found = unwrapped(others, "x.pth")
+    assert list(found) == list(others)
+    for name in ("state_dict", "generator"):
+        assert isinstance(found[name], TorchArrays)
+        assert list(found[name]) == ["fc.weight", "fc.bias"]
+    linear = nn.Sequential(("fc", nn.Linear(2, 2)))
+    load_state(linear, select_net(found, "generator", "x.pth"), "x.pth")
+    np.testing.assert_array_equal(linear.fc.weight.numpy(), [[0, 2], [1, 3]])
+    with pytest.raises(WeightsError, match="no network 'netG': it holds 'state_dict', 'generator'"):
+        select_net({k: v for k, v in found.items() if k != "loss"}, "netG", "x.pth")
 
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ("module.a", "a", "a"),
+        ("n.running_mean", "n._mean", "n._mean"),
+        ("body.0.rdb1.conv1.weight", "RRDB_trunk.0.RDB1.conv1.weight", "RRDB_trunk.0.RDB1.conv1.w"),
+    ],
+)
+def test_two_weights_of_one_name_are_refused(first: str, second: str, name: str) -> None:
+    with pytest.raises(
+        WeightsError, match=f"x.pth has two weights, .* of one name .{name}"
+    ) as info:
+        unwrapped({first: np.ones(1), second: np.zeros(1)}, "x.pth")
+    assert f"{first} and {second}" in str(info.value)
+    assert len(unwrapped({"module.a": np.ones(1), "module.b": np.ones(1)}, "x.pth")) == 2
+
+
+def test_layers_that_pytorch_stores_in_another_way() -> None:
     rng = np.random.default_rng(0)
     theirs: dict[str, Any] = {
         "linear.weight": rng.random((3, 3), np.float32),
@@ -218,7 +253,7 @@ def test_layers_that_pytorch_stores_in_another_way() -> None:
         "norm.num_batches_tracked": np.int64(7),
     }
     net = Mixed()
-    load_state(net, unwrapped({"model": theirs, "epoch": 3}), "x.pth")
+    load_state(net, unwrapped({"model": theirs, "epoch": 3}, "x.pth"), "x.pth")
     found = {key: value.numpy() for key, value in net.state_dict().items()}
     np.testing.assert_array_equal(found["linear.weight"], theirs["linear.weight"].T)
     np.testing.assert_array_equal(found["affine.scale"], theirs["affine.weight"])
