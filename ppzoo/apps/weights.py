@@ -15,7 +15,7 @@ import numpy as np
 from ppzoo.download import file_sha256
 from ppzoo.errors import ConfigError, UserError, WeightsError
 from ppzoo.weights import match_state, read, select_net, write_pdparams, write_safetensors
-from ppzoo.weights.load import is_network
+from ppzoo.weights.load import is_network, listed
 from ppzoo.weights.manifest import OFFICIAL, cached_path, find_weights, official_weights
 from ppzoo.weights.pickles import shown
 from ppzoo.weights.torch_names import TorchArrays
@@ -112,7 +112,8 @@ def convert(
         options: changes of the config.
 
     Raises:
-        WeightsError: the source cannot be read, lacks the network, or does not fit the model.
+        WeightsError: the source cannot be read, lacks the network, does not fit the model, or holds
+            what files of the target's kind do not.
         ConfigError: the model cannot be built.
         UserError: the target has another name, exists, or cannot be written.
     """
@@ -128,7 +129,7 @@ def convert(
     if config is not None:
         nets = _fitted(content, source, net, config, options)
     elif net is not None and net not in nets:
-        known = ", ".join(name for name in nets if name) or "one without a name"
+        known = listed([name for name in nets if name]) or "one without a name"
         raise WeightsError(f"{source} has no network {net!r}: it holds {known}")
     chosen = {net: nets[net]} if net is not None else nets
     for arrays in chosen.values():
@@ -144,7 +145,13 @@ def convert(
     }
     flat = len(plain) == 1 and (net is not None or "" in plain)
     written: Mapping[str, Any] = next(iter(plain.values())) if flat else plain
-    (write_safetensors if suffix == ".safetensors" else write_pdparams)(target, written)
+    try:
+        (write_safetensors if suffix == ".safetensors" else write_pdparams)(target, written)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{source} holds what {suffix} files do not: {error}; choose "
+            f"{' or '.join(other for other in _SUFFIXES if other != suffix)}"
+        ) from error
     return _sizes(plain)
 
 
@@ -153,7 +160,7 @@ def networks(content: Mapping[Any, Any]) -> dict[str, dict[str, np.ndarray]]:
     kind = TorchArrays if isinstance(content, TorchArrays) else dict
     flat = kind((str(key), v) for key, v in content.items() if isinstance(v, np.ndarray))
     if flat:
-        return {"": flat}
+        return {"": flat} if is_network(flat) else {}
     return {
         str(key): type(entry)((str(k), v) for k, v in entry.items())
         for key, entry in content.items()
@@ -193,8 +200,8 @@ def _refuse_linear_layers(arrays: Mapping[str, np.ndarray], source: str) -> None
     linear = [key for key, value in arrays.items() if value.ndim == 2 and key.endswith(".weight")]
     if linear:
         raise UserError(
-            f"{source} holds matrices such as {linear[0]}, which PyTorch stores transposed where "
-            "they belong to linear layers: name the YAML of the model with -c"
+            f"{source} holds matrices such as {shown(linear[0])}, which PyTorch stores transposed "
+            "where they belong to linear layers: name the YAML of the model with -c"
         )
 
 

@@ -316,6 +316,38 @@ class TestConvertPyTorch:
         assert same(read(target), found)
 
 
+@pytest.mark.parametrize(
+    ("net", "told"),
+    [
+        ({"a/b": np.ones(1, "f4")}, "the name 'a/b' is not text without '/'; choose .pdparams"),
+        ({"a": np.ones(1, "c16")}, "'a' is an array of complex128; choose .pdparams"),
+        ({"a": np.array(["text"])}, "'a' is an array of <U4; choose .pdparams"),
+        ({"\x1b" * 99999 + "/": np.ones(1, "f4")}, r"the name '\x1b\x1b"),
+    ],
+)
+def test_what_safetensors_cannot_hold_is_told(
+    tmp_path: Path, capsys: Any, net: dict[str, Any], told: str
+) -> None:
+    write_pdparams(tmp_path / "x.pdparams", net)
+    target = tmp_path / "new.safetensors"
+    assert main(["weights", "convert", str(tmp_path / "x.pdparams"), str(target)]) == 2
+    error = capsys.readouterr().err
+    assert f"x.pdparams holds what .safetensors files do not: {told}" in error.replace("\n", "")
+    assert len(error) < 500
+    assert os.listdir(tmp_path) == ["x.pdparams"]
+    assert main(["weights", "convert", str(tmp_path / "x.pdparams"), f"{target}.pdparams"]) == 0
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_states_of_optimizers_are_not_converted(tmp_path: Path, capsys: Any, flat: bool) -> None:
+    kinds = ("momentum", "mean_square", "mean_grad")
+    state = {f"linear_0.w_0_{kind}_0": np.ones(2, "f4") for kind in kinds}
+    write_pdparams(tmp_path / "x", state if flat else {"optimG": state})
+    assert main(["weights", "convert", str(tmp_path / "x"), str(tmp_path / "y.pdparams")]) == 2
+    assert "holds no network" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["x"]
+
+
 def test_names_that_act_on_terminals_are_shown_as_text(tmp_path: Path) -> None:
     path = tmp_path / "x.pdparams"
     write_pdparams(path, {"net\x1b[31m": {"w": np.ones(2)}})
