@@ -2,7 +2,8 @@
 """Check PaddleGAN's configs: python tools/paddlegan_configs.py PATH/TO/PaddleGAN/configs
 
 Every file is read and compared with what ppzoo has. With `--train`, those that ppzoo can train take
-two steps and are evaluated, on data that are drawn for it, each in a process of its own. With
+two steps and are evaluated, on data that are drawn for it, each in a process of its own; where a
+file asks for no evaluation, its weights then draw what they make of the test data. With
 `--write docs/migrating.md`, the table there says what came of it. Ends with exit code 1 if a file
 is damaged, or does not train although it should.
 """
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ppzoo.atomic import atomic_write  # noqa: E402
-from ppzoo.config import load_config  # noqa: E402
+from ppzoo.config import TrainConfig, load_config  # noqa: E402
 from ppzoo.errors import ConfigError, NotHereYetError, UserError  # noqa: E402
 from tools import paddlegan_data  # noqa: E402
 
@@ -35,20 +36,21 @@ BEGIN, END = "<!-- configs -->", "<!-- /configs -->"
 # What two steps on a small machine need to be short; data paths come from `paddlegan_data`.
 SHORT = (
     "total_iters=2",
-    "validate.interval=2",
-    "validate.save_img=true",
     "log_config.interval=1",
     "snapshot_config.interval=2",
     "enable_visualdl=false",
     "seed=0",
     "device=cpu",
 )
+PICTURES = ("validate.interval=2", "validate.save_img=true")
+NOTHING = "nothing"
 HEAD = (
-    "| PaddleGAN's file · 文件 | model · 模型 | ppzoo | ours · 对应配置 |",
-    "| --- | --- | --- | --- |",
+    "| PaddleGAN's file · 文件 | model · 模型 | ppzoo | evaluates · 评测 | ours · 对应配置 |",
+    "| --- | --- | --- | --- | --- |",
 )
 ROW = re.compile(
-    r"^\| (?P<file>\S+\.yaml) \| (?P<model>\S+) \| (?P<result>.+?) \| (?P<ours>.*) \|$"
+    r"^\| (?P<file>\S+\.yaml) \| (?P<model>\S+) \| (?P<result>.+?) \| (?P<evaluates>.*?) \| "
+    r"(?P<ours>.*?) \|$"
 )
 
 
@@ -60,12 +62,14 @@ class Row:
         file: its name.
         model: the name of its model.
         result: `trains`, `checks` where nothing was trained, `parses: no X yet`, `fails`.
+        evaluates: the metrics that it asks for, `pictures` or `nothing`; "" if it does not train.
         detail: what went wrong, or how long it took; not in the table.
     """
 
     file: str
     model: str
     result: str
+    evaluates: str = ""
     detail: str = ""
 
     @property
@@ -78,7 +82,8 @@ class Row:
         """Return the row of the table."""
         there = (OURS / self.file).is_file()
         ours = f"[{self.file}](../configs/{self.file})" if there else ""
-        return f"| {self.file} | {self.model} | {self.result} | {ours} |"
+        cells = (self.file, self.model, self.result, self.evaluates, ours)
+        return f"| {' | '.join(cells)} |"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,48 +158,73 @@ def check(file: Path) -> Row:
         model = load_config(file).model.name
         return Row(file.name, model, f"parses: no {error.names[0]} yet")
     except ConfigError as error:
-        return Row(file.name, "", "fails", str(error))
+        return Row(file.name, "", "fails", detail=str(error))
     return Row(file.name, config.model.name, "checks")
 
 
 def train_and_evaluate(file: Path, model: str, limits: Limits) -> Row:
     """Draw the data that a file names, train it for two steps and evaluate, in a new process."""
     folder, home = limits.scratch / file.stem, limits.scratch / "home"
-    environment = {**os.environ, "PPZOO_HOME": str(home), "PYTHONPATH": str(ROOT)}
     config = load_config(file)
+    evaluates = evaluation_of(config)
     with mock.patch.dict(os.environ, PPZOO_HOME=str(home)):
         paddlegan_data.write_weights(config)
     options = [*SHORT, *paddlegan_data.overrides(config, folder)]
-    options.append(f"output_dir={folder / 'output'}")
     options.append(f"dataset.train.batch_size={min(limits.batch, config.dataset.train.batch_size)}")
+    if evaluates != NOTHING:
+        options.append("validate.interval=2")
     paddlegan_data.draw(load_config(file, options))
-    command = [sys.executable, str(MAIN), "-c", str(file.resolve()), "-o", *options]
     began = time.monotonic()
+    runs = folder / "output"
+    wrong = _run(limits, file, [], [*options, f"output_dir={runs}"])
+    wrong = wrong or _what_is_missing(runs, is_evaluated=evaluates != NOTHING)
+    if not wrong and evaluates == NOTHING:
+        (weights,) = runs.glob("*/iter_2_weight.pdparams")
+        pictures = folder / "pictures"
+        flags = ["--evaluate-only", "--load", str(weights)]
+        wrong = _run(limits, file, flags, [*options, *PICTURES, f"output_dir={pictures}"])
+        if not wrong and not list(pictures.glob("*/visual_test/*.png")):
+            wrong = "it drew no pictures"
+    if wrong:
+        return Row(file.name, model, "fails", detail=wrong)
+    return Row(file.name, model, "trains", evaluates, f"{time.monotonic() - began:.0f} s")
+
+
+def evaluation_of(config: TrainConfig) -> str:
+    """Return what a config asks for while it trains: names of metrics, `pictures` or `nothing`."""
+    validation = config.validation
+    if validation is None or validation.interval < 1 or not validation.has_results:
+        return NOTHING
+    return ", ".join(sorted(validation.metrics)) or "pictures"
+
+
+def _run(limits: Limits, file: Path, flags: Sequence[str], options: Sequence[str]) -> str:
+    """Run tools/main.py and return what went wrong, "" if nothing."""
+    home = str(limits.scratch / "home")
     try:
         done = subprocess.run(
-            command,
+            [sys.executable, str(MAIN), "-c", str(file.resolve()), *flags, "-o", *options],
             cwd=limits.scratch,
-            env=environment,
+            env={**os.environ, "PPZOO_HOME": home, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             timeout=limits.seconds,
         )
     except subprocess.TimeoutExpired:
-        return Row(file.name, model, "fails", f"not done after {limits.seconds:.0f} s")
-    wrong = _what_is_missing(folder / "output", done)
-    if wrong:
-        return Row(file.name, model, "fails", wrong)
-    return Row(file.name, model, "trains", f"{time.monotonic() - began:.0f} s")
-
-
-def _what_is_missing(output: Path, done: subprocess.CompletedProcess[str]) -> str:
-    """Return what a run lacks of two steps and an evaluation, "" if nothing."""
+        return f"not done after {limits.seconds:.0f} s"
     if done.returncode:
         return f"exit code {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}"
+    return ""
+
+
+def _what_is_missing(output: Path, *, is_evaluated: bool) -> str:
+    """Return what a run lacks of two steps and an evaluation, "" if nothing."""
     logs = [path.read_text("utf-8") for path in output.glob("*/log.txt")]
-    if len(logs) != 1 or not list(output.glob("*/iter_2_weight.pdparams")):
+    if len(logs) != 1 or len(list(output.glob("*/iter_2_weight.pdparams"))) != 1:
         return "it left no weights"
-    return "" if "Test iter" in logs[0] else "it was not evaluated"
+    if ("Test iter" in logs[0]) != is_evaluated:
+        return "it was not evaluated" if is_evaluated else "it was evaluated without being asked"
+    return ""
 
 
 def table(rows: Iterable[Row]) -> str:
@@ -206,18 +236,23 @@ def table(rows: Iterable[Row]) -> str:
             "<!-- `python tools/paddlegan_configs.py PATH/TO/PaddleGAN/configs --train --write "
             "docs/migrating.md` writes this. -->",
             f"Of PaddleGAN's {len(rows)} files, {trains} train and {len(rows) - trains} parse.",
-            "*trains*: the file itself took two steps and was evaluated, with nothing changed",
-            "but, by `-o`, the paths of its data (drawn for it), the length, the intervals,",
-            "whether pictures are saved, the seed, the device (a CPU) and the batch size (at most",
-            "2); random weights stood in for the official ones of losses, metrics and teachers.",
+            "*trains*: the file itself took two steps, with nothing changed but, by `-o`, the",
+            "paths of its data (drawn for it), the length, the intervals, the seed, the device (a",
+            "CPU) and the batch size (at most 2); random weights stood in for the official ones of",
+            "losses, metrics and teachers. *evaluates*: what the file asks for while it trains,",
+            "and got. Where that is *nothing*, it has no `validate`, or neither metrics nor",
+            "`save_img` in it; the trained weights then drew pictures of the test data, by",
+            "`--evaluate-only --load` and `-o validate.interval=2 validate.save_img=true`.",
             "*parses*: the whole file is read, and all that ppzoo knows in it is checked; one",
             "sentence names what ppzoo does not have yet, and training ends with it.",
             "",
             f"PaddleGAN 的 {len(rows)} 个配置文件中，{trains} 个可以训练（trains），"
             f"{len(rows) - trains} 个可以解析（parses）。",
-            "*trains*：原文件训练两步并完成评估，只用 `-o` 改了数据路径（数据为程序绘制）、",
-            "训练长度、间隔、是否保存图片、随机种子、设备（CPU）与批大小（至多 2）；",
-            "损失、指标与教师网络以随机权重代替官方权重。",
+            "*trains*：原文件训练两步，只用 `-o` 改了数据路径（数据为程序绘制）、训练长度、间隔、",
+            "随机种子、设备（CPU）与批大小（至多 2）；损失、指标与教师网络以随机权重代替官方权重。",
+            "*evaluates*：该文件在训练中要求的评测，均已完成。*nothing* 表示文件没有 `validate`，",
+            "或其中既无指标也无 `save_img`；训练后另用 `--evaluate-only --load` 与",
+            "`-o validate.interval=2 validate.save_img=true` 绘制了测试图片。",
             "*parses*：整个文件被读取，其中 ppzoo 已有的部分都经过检查；",
             "报错只有一句话，说明 ppzoo 还没有什么。",
             "",
@@ -238,7 +273,11 @@ def read_table(text: str) -> list[Row]:
     if not end:
         raise ConfigError(f"there is no {BEGIN} with {END} behind it, where the table would be")
     found = [ROW.match(line) for line in inside.splitlines()]
-    return [Row(match["file"], match["model"], match["result"]) for match in found if match]
+    return [
+        Row(match["file"], match["model"], match["result"], match["evaluates"])
+        for match in found
+        if match
+    ]
 
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:

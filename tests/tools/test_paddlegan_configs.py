@@ -30,6 +30,9 @@ REGISTRIES = {
     value.label: value for value in vars(registry).values() if isinstance(value, registry.Registry)
 }
 
+# Files that train here, ask for no metrics, and ask for pictures.
+DRAWING = {"firstorder_fashion", "firstorder_vox_mobile_256"}
+
 OURS = """\
 epochs: 200
 output_dir: output_dir
@@ -153,8 +156,31 @@ class TestTheCommand:
         assert text.endswith(f"{END}\nbehind\n")
         assert read_table(text) == [
             Row("far.yaml", "SinGANModel", "parses: no SinGANModel yet"),
-            Row("near.yaml", "DCGANModel", "trains"),
+            Row("near.yaml", "DCGANModel", "trains", "pictures"),
         ]
+
+    @pytest.mark.smoke
+    def test_a_file_that_asks_for_no_evaluation_is_trained_as_it_is(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        text = OURS.replace("save_imig: False", "save_img: False")
+        (checkout / "silent.yaml").write_text(text, encoding="utf-8")
+        run, calls = paddlegan_configs._run, []
+
+        def noted(*args: object) -> str:
+            calls.append([str(word) for part in args[2:] for word in part])
+            return run(*args)
+
+        monkeypatch.setattr(paddlegan_configs, "_run", noted)
+        page = checkout / "page.md"
+        page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+        assert main([str(checkout), "--train", "--write", str(page), "--only", "silent"]) == 0
+        (row,) = read_table(page.read_text(encoding="utf-8"))
+        assert row == Row("silent.yaml", "DCGANModel", "trains", "nothing")
+        first, second = calls
+        assert not [word for word in first if "validate" in word or word.startswith("-")]
+        assert second[:2] == ["--evaluate-only", "--load"]
+        assert "validate.save_img=true" in second
 
     def test_a_folder_without_files(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -178,13 +204,14 @@ class TestTheTable:
     def test_rows_of_other_files_stay(self, tmp_path: Path) -> None:
         page = tmp_path / "page.md"
         page.write_text(f"{BEGIN}\n{END}", encoding="utf-8")
-        write_table(page, [Row("b.yaml", "B", "trains"), Row("c.yaml", "C", "fails")])
-        write_table(page, [Row("a.yaml", "A", "parses: no A yet"), Row("c.yaml", "C", "trains")])
+        b, c = Row("b.yaml", "B", "trains", "fid, psnr"), Row("c.yaml", "C", "trains", "nothing")
+        write_table(page, [b, Row("c.yaml", "C", "fails")])
+        write_table(page, [Row("a.yaml", "A", "parses: no A yet"), c])
         text = page.read_text(encoding="utf-8")
         assert [row.line for row in read_table(text)] == [
-            "| a.yaml | A | parses: no A yet |  |",
-            "| b.yaml | B | trains |  |",
-            "| c.yaml | C | trains |  |",
+            "| a.yaml | A | parses: no A yet |  |  |",
+            "| b.yaml | B | trains | fid, psnr |  |",
+            "| c.yaml | C | trains | nothing |  |",
         ]
         assert "Of PaddleGAN's 3 files, 2 train and 1 parse." in text
         assert text.count(BEGIN) == text.count(END) == 1
@@ -197,7 +224,7 @@ class TestTheTable:
         assert page.read_text(encoding="utf-8") == "nothing"
 
     def test_our_config_of_the_same_name_is_linked(self) -> None:
-        line = Row("edvr_m_wo_tsa.yaml", "EDVRModel", "trains").line
+        line = Row("edvr_m_wo_tsa.yaml", "EDVRModel", "trains", "psnr").line
         assert line.endswith("| [edvr_m_wo_tsa.yaml](../configs/edvr_m_wo_tsa.yaml) |")
 
 
@@ -220,6 +247,9 @@ class TestTheCommittedTable:
         row, gaps = self.ROWS[file], missing(file)
         assert row.model == FILES[file].split("|")[0].strip()
         assert row.result == (f"parses: no {gaps[0]} yet" if gaps else "trains")
+        metrics = FILES[file].split("|")[5].lower().replace("lpipsmetric", "lpips").split()
+        of_itself = ", ".join(sorted(metrics)) or ("pictures" if file in DRAWING else "nothing")
+        assert row.evaluates == ("" if gaps else of_itself)
         ours = ROOT / "configs" / f"{file}.yaml"
         assert row.line in DOCS.read_text("utf-8").splitlines()
         assert (f"../configs/{file}.yaml" in row.line) == ours.is_file()
