@@ -16,6 +16,7 @@ seed and the iteration are the whole state.
 from __future__ import annotations
 
 import contextlib
+import copy
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from ppzoo.engine.ema import EMA
 from ppzoo.errors import ConfigError, TrainingError, UserError, WeightsError
 from ppzoo.model import Model
 from ppzoo.weights import load_state, match_state, read, select_net, write_pdparams
+from ppzoo.weights.load import listed
 from ppzoo.weights.pickles import shown
 
 FORMAT = 1
@@ -202,7 +204,7 @@ def restore(content: Mapping[str, Any], model: Model, ema: EMA | None, source: P
         _check_shapes(state, parameters.values(), f"{source} ({name})")
     for name, scheduler in model.lr_schedulers.items():
         _check_like(ours["schedules"][name], scheduler.state_dict(), f"{source} ({name})")
-    with _explained(source):
+    with _explained(source), _taken_back_on_failure(model):
         for name, optim in model.optimizers.items():
             optim.set_state_dict(optimizers[name])
         for name, scheduler in model.lr_schedulers.items():
@@ -230,7 +232,8 @@ def restore_paddlegans(
         state = paddlegan.match(content, model, source)
         for name, entries in state.optimizers.items():
             _check_kinds(entries, f"{source} ({name})")
-        paddlegan.put(state, model)
+        with _taken_back_on_failure(model):
+            paddlegan.put(state, model)
     notes = state.notes
     if ema is not None:
         ema.restart()
@@ -260,7 +263,7 @@ def load_weights(path: Path, model: Model, *, prefer_ema: bool = False) -> list[
     if not present:
         raise WeightsError(
             f"{path} has none of the networks {', '.join(model.nets)} of this model; its entries "
-            f"are {', '.join(map(str, list(content)[:6]))}"
+            f"are {listed(list(content))}"
         )
     found = {
         name: model.weights_to_start_from(
@@ -319,7 +322,7 @@ def refuse_changes(content: Mapping[str, Any], progress: Mapping[str, Any], sour
         ("world_size", "number of processes"),
     ):
         if ours[key] != progress[key]:
-            changes.append(f"{label}: {ours[key]} -> {progress[key]}")
+            changes.append(f"{label}: {shown(ours[key])} -> {progress[key]}")
     if changes:
         raise ConfigError(
             f"{source} cannot be resumed with changed options ({'; '.join(changes)}): undo them, "
@@ -372,6 +375,30 @@ def _explained(source: Path) -> Iterator[None]:
             f"{source} is damaged, its training state cannot be used ({reason}): resume from "
             "another checkpoint, or start from its weights with --load"
         ) from error
+
+
+@contextlib.contextmanager
+def _taken_back_on_failure(model: Model) -> Iterator[None]:
+    """Give optimizers, schedules, loss scalers and the family's own state back what they had.
+
+    Some of what is wrong with a state only Paddle finds, when others have been set. Networks are
+    not among it: theirs have been compared, and are set last.
+    """
+    optimizers = {name: _arrays(optim.state_dict()) for name, optim in model.optimizers.items()}
+    schedules = {name: copy.copy(vars(s)) for name, s in model.lr_schedulers.items()}
+    scalers = {name: _arrays(scaler.state_dict()) for name, scaler in model.scalers.items()}
+    extra = copy.deepcopy(model.extra_state())
+    try:
+        yield
+    except Exception:
+        for name, state in optimizers.items():
+            model.optimizers[name].set_state_dict(state)
+        for name, attributes in schedules.items():
+            vars(model.lr_schedulers[name]).update(attributes)
+        for name, state in scalers.items():
+            model.scalers[name].load_state_dict(state)
+        model.load_extra_state(extra)
+        raise
 
 
 def _check_kinds(state: Mapping[Any, Any], source: str) -> None:
@@ -438,6 +465,6 @@ def _check_shapes(
         owner = _owner(key, shapes)
         if owner and np.shape(value) != shapes[owner] and np.size(value) != 1:
             raise WeightsError(
-                f"{source} does not fit the optimizer: {key} is {np.shape(value)}, its parameter "
-                f"{shapes[owner]}"
+                f"{source} does not fit the optimizer: {shown(key)} is {np.shape(value)}, its "
+                f"parameter {shapes[owner]}"
             )

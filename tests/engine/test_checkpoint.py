@@ -125,6 +125,76 @@ def test_checkpoint_that_does_not_fit_changes_no_network(
     assert_same(before, {key: after[key] for key in before})
 
 
+@pytest.mark.parametrize("family", ["wgan", "cyclegan"])
+@pytest.mark.parametrize("theirs", [False, True])
+def test_what_fails_late_changes_nothing_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: str, theirs: bool
+) -> None:
+    """What Paddle finds wrong with one optimizer, or a family with its own state."""
+    other = read(checkpoint_in(trained(family, tmp_path / "a", "total_iters=2", "seed=1").run_dir))
+    trainer = trained(family, tmp_path / "b", "total_iters=3", "seed=2")
+    model, calls = trainer.model, []
+    last = list(model.optimizers.values())[-1]
+    original = paddle.optimizer.Optimizer.set_state_dict
+
+    def fails_once(optimizer: Any, state: dict[str, Any]) -> None:
+        if optimizer is last and not calls:
+            calls.append(state)
+            raise RuntimeError("one optimizer cannot take it")
+        original(optimizer, state)
+
+    if theirs:
+        del other["ppzoo"]
+        monkeypatch.setattr(paddle.optimizer.Optimizer, "set_state_dict", fails_once)
+        restore: Any = checkpoint.restore_paddlegans
+    else:
+        restore = checkpoint.restore
+        other["ppzoo"]["extra"] = {"fake_A_pool": [np.zeros(3)], "fake_B_pool": 5}
+        if family == "wgan":
+            monkeypatch.setattr(paddle.optimizer.Optimizer, "set_state_dict", fails_once)
+    before, extra = state_of(trainer), copy.deepcopy(checkpoint._arrays(model.extra_state()))
+    before |= {f"rate {name}": s.last_lr for name, s in model.lr_schedulers.items()}
+    with pytest.raises(WeightsError, match="its training state cannot be used"):
+        restore(other, model, None, tmp_path / "x")
+    after = state_of(trainer)
+    after |= {f"rate {name}": s.last_lr for name, s in model.lr_schedulers.items()}
+    assert_same(before, after)
+    found = checkpoint._arrays(model.extra_state())
+    assert found.keys() == extra.keys()
+    for key, wanted in extra.items():
+        assert len(found[key]) == len(wanted) > 0
+        assert all(map(np.array_equal, found[key], wanted))
+
+
+def test_names_in_a_checkpoint_cannot_act_on_terminals(
+    tmp_path: Path, path: Path, content: dict[str, Any], run: Trainer
+) -> None:
+    evil = "\x1b[31m\x07" * 20_000
+    told = []
+    write_pdparams(tmp_path / "x", {evil: {"w": np.ones(1, "f4")}})
+    with pytest.raises(WeightsError) as caught:
+        checkpoint.load_weights(tmp_path / "x", run.model)
+    told.append(caught.value)
+    key = next(key for key in content["optimizer_D"] if "moment1" in key)
+    odd = {f"{key.removesuffix('_moment1_0')}_{evil}_0": np.ones(3)}
+    for changes in (
+        {"optimizer_D": content["optimizer_D"] | odd},
+        {"netG": content["netG"] | {evil: np.ones(1)}},
+        {"optimizer_D": {evil: "text"}},
+    ):
+        with pytest.raises(WeightsError) as caught:
+            checkpoint.restore(content | changes, run.model, None, path)
+        told.append(caught.value)
+    ours = content["ppzoo"]
+    for changes in ({"precision": evil}, {"seed": 10**4000}, {"config": {evil: evil}}):
+        with pytest.raises(ConfigError) as caught:
+            checkpoint.refuse_changes({"ppzoo": ours | changes}, ours, path)
+        told.append(caught.value)
+    for error in told:
+        assert str(error).isprintable()
+        assert len(str(error)) < 2500, str(error)[:300]
+
+
 def test_optimizer_state_of_another_shape(tmp_path: Path, content: dict[str, Any]) -> None:
     state = content["optimizer_D"]
     for key in [key for key in state if "moment" in key]:
