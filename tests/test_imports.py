@@ -226,3 +226,15 @@ def test_compression_works_after_ppzoo_and_paddle() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert out.stdout.strip() == "(2, 2)", out.stderr[-500:]
+
+
+def test_a_clone_in_the_working_folder_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "ppzoo/ppzoo").mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import ppgan, ppzoo; print(ppzoo.__version__)"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
