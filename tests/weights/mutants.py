@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of weights that are right but for a few things, for Hypothesis to draw."""
 
-import base64
 import io
 import json
 import pickle
@@ -13,6 +12,7 @@ import zlib
 import numpy as np
 from hypothesis import strategies as st
 
+from . import saved
 from .pieces import ARRAY, content, dtype, name, number, text
 
 ARRAYS = {
@@ -23,25 +23,9 @@ ARRAYS = {
     "none of": np.zeros((0, 4), np.float16),
     "fortran": np.asfortranarray(np.arange(6.0, dtype="f4").reshape(2, 3)),
 }
-# What `paddle.save` wrote in protocols 2 and 4, with Paddle 3.3, for {"w": Tensor([[1.5, -2]])}.
 SAVED = [
-    base64.b85decode(data)
-    for data in (
-        "fC7DS04P`l0001PWpqbz0b^rtY;0v?bZKvHa|%y#WMy(?WJGCWbP90-DN=C*SOEY40C#Z&V_#olb!lvLX>MO%3U"
-        "qaFY-I{@1y~XQ003uYZe?;|bY)~;bY*UHZ*pHSaRy^<b!~8YE?;ABa%C=Ub!>ELVRCX|c?w^0Wn*t{b98cbV{{5}"
-        "2V-t^ZE$%CZe(F{a$$K2aR^HQg>eaEUt@1%Wn*&+Wo~0{WMv9*3RnRE003ff3s?pK003-ZbZKreaSVoW4N`Fqhj9"
-        ";5aS$j=0ZRc(0)}xBV{UbAaCr)3ba`-P3ULxx0ssI2W;AgViHL`B6jE^&C`$ua0RR91JaHCIPEJby|Ns9=|NsC0O"
-        "8|6n7h;KM3RnsN00000!+<{k006^)aTsU}hH)8EaT;`S8)AlW9EEWmQgI%0SOow80A+A*V`y<7O9NO10001QaCB*"
-        "HaUgwhAt+b^0001Na&aPKZgp*Nc`jdLZ*pZWZFOvPX<>45VR;I3V_|Gzatd)HXccG*SOow80002OfIe{~XbgsNB~"
-        "o!FhH)oSaVS^?0001HY++|}aVcmAXb4LHg>foq4u^3oQgJLOO94v)g>fxt5?BHN003e!aW097hjA}baWE)L16Tn7"
-        "004Y(F-}fSO8@`=|4RS=|Nlz>ba66biD(K~0ssI20RV9`XbgsNG*WRjba6Ifb#*Q",
-        "fCQCv0RR910001elqie@Ze?^wl#B~wZ)|L3V{~b6ZgZ533r})nWpZU?L}_Dml#`SxQk0AVca)3>Vs&Y3bZKsLl#B&*"
-        "b#QEDl#`T<5@%&@WpZJ3Wn^D;Wo~nCa$hi%j1_KmZE$%mV{dY0E^T#ebZKF7a$$Ltj0|6LWn*t{b98cbV|0|0l#B&#"
-        "b!~8Yl#B;%WMOi0VR@93luH1GltTexl!ug3lqgF9O94v)hLmUyj0I$Ld2nTvla!1CW;B$Eh=-I?lqgFBi~&59PEJlr"
-        "|NsC0O8@`=|4RULlwyfP2mk=UKL7v#z?5{9VuqB3lv0#)j0I(IZ)0ebO9PArZ*X*JZIpeKD2xJZa+GKbj0SUKVQgV?"
-        "l#`Tb8bbsC0DwM}hLlp2j0I+FVP|ucXbor(O8|wGXcC8%Qj{o50ZRgflxP=>0%9?giHL`kQj{o51B?NDluk}gO8@`="
-        "|4RS=|Nlz>bd+L=LjnN+lysD0b#*Q",
-    )
+    saved.SAVED[f"paddle {origin}"]
+    for origin in ("3.3, NumPy 2.4, protocol 2", "2.6, NumPy 1.26, protocol 4")
 ]
 SPLIT = {
     "a@@.0": np.arange(4, dtype=np.float32),
