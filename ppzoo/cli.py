@@ -22,7 +22,7 @@ from typing import Any
 
 import ppzoo
 from ppzoo import registry, runtime
-from ppzoo.apps import PREDICTORS
+from ppzoo.apps import PREDICTORS, add_overrides
 from ppzoo.errors import ConfigError, UserError
 
 REGISTRIES = {
@@ -147,15 +147,7 @@ def run_script(
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-c", "--config-file", metavar="FILE", help="YAML that describes the run")
-    add(
-        "-o",
-        "--opt",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change the config: -o dataset.train.batch_size=8 lr_scheduler.learning_rate=1e-4",
-    )
+    add_overrides(parser)
     add("--resume", metavar="FILE", help="go on from a *_checkpoint.pdparams")
     add("--load", metavar="FILE", help="start from the weights in a file")
     add("--evaluate-only", action="store_true", help="compute the metrics and exit")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ppzoo.apps import add_overrides
 from ppzoo.config import load_config
 from ppzoo.errors import ConfigError
 
@@ -13,15 +14,7 @@ from ppzoo.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `ppzoo check`."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="YAML that describes a run")
-    parser.add_argument(
-        "-o",
-        "--opt",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change the configs: -o dataset.train.batch_size=8",
-    )
+    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> int:

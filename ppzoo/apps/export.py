@@ -21,6 +21,7 @@ import paddle
 from paddle import nn
 
 import ppzoo
+from ppzoo.apps import add_overrides
 from ppzoo.apps.backends import deviation, flat_outputs
 from ppzoo.apps.inference import save_traced
 from ppzoo.config import TrainConfig, load_config
@@ -139,7 +140,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--output", default=OUTPUT_DIR, metavar="DIR", help=f"folder for the files ({OUTPUT_DIR})")
     add("--name", help="of the files, instead of MODEL_NETWORK")
-    add("-o", "--opt", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    add_overrides(parser)
 
 
 def run(args: argparse.Namespace) -> None:

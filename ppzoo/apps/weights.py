@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ppzoo.apps import add_overrides
 from ppzoo.download import file_sha256
 from ppzoo.errors import ConfigError, UserError, WeightsError
 from ppzoo.weights import match_state, read, select_net, write_pdparams, write_safetensors
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="YAML of the model: check that the weights fit it, and fit those of PyTorch to it",
     )
-    add("-o", "--opt", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    add_overrides(convert)
 
 
 def run(args: argparse.Namespace) -> int:
