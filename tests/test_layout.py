@@ -145,9 +145,10 @@ def test_family_is_complete(family: str) -> None:
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_links_and_named_files_exist(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
     links = {
         target.split("#")[0]
-        for target in re.findall(r"\]\(([^)\s]+)\)", text)
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose)
         if not re.match(r"[a-z]+:", target) and not target.startswith("#")
     }
     missing = {link for link in links if not (path.parent / link).exists()}
