@@ -78,3 +78,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_data_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the datasets of the person who runs the tests out of them."""
     monkeypatch.delenv("PPZOO_DATA", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_weights_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the weights that PaddleGAN has fetched for that person out of them, too."""
+    monkeypatch.setattr("ppzoo.weights.manifest.PADDLEGAN_FOLDERS", ())

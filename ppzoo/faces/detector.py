@@ -14,7 +14,7 @@ import numpy as np
 
 from ppzoo.errors import ConfigError
 from ppzoo.faces.boxes import hairline_to_chin
-from ppzoo.weights.manifest import cached_path
+from ppzoo.weights.manifest import local_weights
 
 _log = logging.getLogger(__name__)
 
@@ -170,6 +170,6 @@ def best_at_hand() -> DetectorName:
     """Return which detector "auto" is: the best one whose weights are on this computer."""
     names: tuple[DetectorName, ...] = ("sfd", "blazeface")
     for name in names:
-        if cached_path(_WEIGHTS[name]).is_file():
+        if local_weights(_WEIGHTS[name]) is not None:
             return name
     return "cascade"

@@ -21,7 +21,7 @@ from ppzoo.faces.detector import Face
 from ppzoo.faces.faceseg import FaceSegFCN
 from ppzoo.faces.segmentation import Model, PaddleSegNetwork, is_installed
 from ppzoo.weights import load_weights
-from ppzoo.weights.manifest import cached_path, find_weights
+from ppzoo.weights.manifest import find_weights, local_weights
 
 _log = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def build_segmenter(
             return PaddleSegSegmenter()
         except UserError as error:
             _log.warning("portrait masks are made without PaddleSeg: %s", error)
-    if cached_path("faceseg").is_file():
+    if local_weights("faceseg") is not None:
         return FaceSegSegmenter()
     return GrabCutSegmenter()
 

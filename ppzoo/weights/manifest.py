@@ -3,11 +3,13 @@
 
 Their publisher gives no checksums. The SHA-256 of a file is therefore noted beside it when it is
 first used (`NAME.sha256`, as `sha256sum -c` reads it), and a file that changes later is refused.
+Files that PaddleGAN has fetched are used where they are, and nothing is written beside them.
 """
 
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,12 @@ from ppzoo.atomic import atomic_write
 from ppzoo.download import cache_dir, download, file_sha256
 from ppzoo.errors import UserError, WeightsError
 
+_LOG = logging.getLogger(__name__)
+
 BASE_URL = "https://paddlegan.bj.bcebos.com"
+# Where PaddleGAN, and Paddle for it, keep what they fetch.
+PADDLEGAN_FOLDERS = ("~/.cache/ppgan", "~/.cache/paddle/hapi/weights")
+_told: set[Path] = set()
 _UNSTATED = "not stated"
 
 
@@ -186,8 +193,22 @@ def cached_path(name: str) -> Path:
     return cache_dir() / "weights" / official_weights(name).filename
 
 
+def local_weights(name: str) -> Path | None:
+    """Return where the official file `name` is on this computer, None if it is not.
+
+    That is in ppzoo's folder, else in those of `PADDLEGAN_FOLDERS`.
+
+    Raises:
+        WeightsError: the name is unknown.
+    """
+    path = cached_path(name)
+    return path if path.is_file() else _of_paddlegan(official_weights(name))
+
+
 def find_weights(name: str, weight_path: str | os.PathLike[str] | None = None) -> Path:
     """Return a weights file: the given one, else the official one, downloaded if need be.
+
+    Where PaddleGAN has fetched the official file already, that one is used, and said once.
 
     Args:
         name: of an official file, such as "inception_v3"; `OFFICIAL` lists them.
@@ -201,12 +222,42 @@ def find_weights(name: str, weight_path: str | os.PathLike[str] | None = None) -
         return _given(name, Path(weight_path))
     entry, path = official_weights(name), cached_path(name)
     try:
+        if not path.is_file():
+            theirs = _of_paddlegan(entry)
+            if theirs is not None and entry.sha256 in (None, file_sha256(theirs)):
+                return _used(theirs, entry)
         download(entry.url, path, entry.sha256)
         _check_unchanged(path)
     except WeightsError:
         raise
     except UserError as error:
-        raise WeightsError(f"the weights {name!r} are missing: {error}") from error
+        # One sentence, without the chain of what the network said: scripts show tracebacks whole.
+        raise WeightsError(
+            f"the weights {name!r} are missing: {error}; files that PaddleGAN keeps in "
+            f"{' or '.join(PADDLEGAN_FOLDERS)} are found as well, and a file of your own is named "
+            "by --weights (in scripts, weight_path=)"
+        ) from None
+    return path
+
+
+def _of_paddlegan(entry: WeightsFile) -> Path | None:
+    """Return where PaddleGAN has a file, by its official name or as its address writes that."""
+    for folder in PADDLEGAN_FOLDERS:
+        for filename in dict.fromkeys((entry.filename, entry.path.rpartition("/")[2])):
+            try:
+                path = Path(folder).expanduser() / filename
+            except RuntimeError:  # there is no home folder
+                continue
+            if path.is_file():
+                return path
+    return None
+
+
+def _used(path: Path, entry: WeightsFile) -> Path:
+    """Return a file of PaddleGAN's, and tell once that it is what is used."""
+    if path not in _told:
+        _told.add(path)
+        _LOG.warning("the weights %r are PaddleGAN's file %s", entry.name, path)
     return path
 
 

@@ -211,3 +211,66 @@ def test_unwritable_cache(tmp_path, monkeypatch):
         find_weights("s3fd")
     assert issubclass(WeightsError, UserError)
     assert downloads.cache_dir() == tmp_path / "file"
+
+
+FOLDERS = ("~/.cache/ppgan", "~/.cache/paddle/hapi/weights")
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """Stands in for a person's home folder, where PaddleGAN has been."""
+    monkeypatch.setenv("HOME", str(tmp_path / "person"))
+    monkeypatch.setattr(manifest, "PADDLEGAN_FOLDERS", FOLDERS)
+    monkeypatch.setattr(manifest, "_told", set())
+
+    def place(folder, name):
+        path = tmp_path / "person" / folder[2:] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(CONTENT)
+        return path
+
+    return place
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_paddlegans_file_is_used_where_ours_is_missing(folder, theirs, fetched, home, caplog):
+    path = theirs(folder, "wav2lip_hq.pdparams")
+    assert manifest.local_weights("wav2lip") == path
+    assert find_weights("wav2lip") == path
+    assert find_weights("wav2lip") == path
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the weights 'wav2lip' are PaddleGAN's file {path}"
+    ]
+    assert fetched == []
+    assert not home.exists()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    path.write_bytes(b"another one")  # it is the user's
+    assert find_weights("wav2lip") == path
+
+
+def test_ours_comes_first(theirs, fetched, home):
+    mine = find_weights("wav2lip")
+    theirs(FOLDERS[0], "wav2lip_hq.pdparams")
+    assert manifest.local_weights("wav2lip") == mine == find_weights("wav2lip")
+
+
+def test_paddlegans_names_are_those_of_addresses(theirs, fetched):
+    path = theirs(FOLDERS[0], "BasicVSR%2B%2B_reds_x4.pdparams")
+    assert find_weights("basicvsr_plusplus") == path
+    assert manifest.local_weights("wav2lip") is None
+
+
+def test_paddlegans_file_with_another_checksum_is_passed_over(theirs, fetched, home, monkeypatch):
+    entry = WeightsFile("known", "/models/known.pdparams", sha256="0" * 64)
+    monkeypatch.setitem(OFFICIAL, "known", entry)
+    theirs(FOLDERS[0], "known.pdparams")
+    assert find_weights("known") == home / "weights" / "known.pdparams"
+
+
+def test_offline_says_where_else_files_are_looked_for(theirs):
+    with pytest.raises(WeightsError) as caught:
+        find_weights("wav2lip")
+    for place in (*FOLDERS, "--weights", "weight_path="):
+        assert place in str(caught.value)
+    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
