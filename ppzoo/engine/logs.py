@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -44,8 +44,12 @@ def showing_warnings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def log_file(path: Path) -> Iterator[None]:
+def log_file(path: Path, earlier: Sequence[logging.LogRecord] = ()) -> Iterator[None]:
     """Append ppzoo's log to a file inside the context, and the user's error that ends it.
+
+    Args:
+        path: of the file.
+        earlier: what was logged before, which is written first.
 
     Raises:
         OSError: the file cannot be opened.
@@ -53,6 +57,8 @@ def log_file(path: Path) -> Iterator[None]:
     logger = _open_logger()
     handler = _FileHandler(path, encoding="utf-8")
     _add(logger, handler)
+    for record in earlier:
+        handler.handle(record)
     try:
         yield
     except UserError as error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ppzoo.engine.logs import log_file
@@ -34,13 +35,16 @@ def make_run_dir(parent: str | os.PathLike[str], name: str) -> Path:
 
 
 @contextlib.contextmanager
-def open_run_dir(folder: Path, config: str, rank: int) -> Iterator[None]:
+def open_run_dir(
+    folder: Path, config: str, rank: int, earlier: Sequence[logging.LogRecord] = ()
+) -> Iterator[None]:
     """Write the config, and inside the context the log, into a folder, which is made if missing.
 
     Args:
         folder: the run folder.
         config: the resolved config, YAML.
         rank: of this process; all but the first one only log, each to a file of its own.
+        earlier: what was logged before, which the log begins with.
 
     Raises:
         UserError: the folder cannot be written.
@@ -48,7 +52,8 @@ def open_run_dir(folder: Path, config: str, rank: int) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(log_file(folder / (f"log.txt.rank{rank}" if rank else "log.txt")))
+            name = f"log.txt.rank{rank}" if rank else "log.txt"
+            stack.enter_context(log_file(folder / name, earlier))
             if rank == 0:
                 (folder / "config.yaml").write_text(config, encoding="utf-8")
         except OSError as error:

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,8 @@ class Trainer:
         self._extra_callbacks = list(callbacks)
         self._callbacks: list[cb.Callback] = []
         self._logger = logging.getLogger(__name__)
+        self._early: list[logging.LogRecord] = []  # warnings that no log.txt has yet
+        self._is_fitting = False
         self._amp_level = amp_level
         self._train_loader: Any = None
         self._evaluator: Evaluator | None = None
@@ -248,7 +251,11 @@ class Trainer:
         self.interrupted, self._interrupt = None, Interrupt()
         setup_logging(console=self.world.is_main)
         text = self._resolved_config().to_yaml()
-        with open_run_dir(self.run_dir, text, self.world.rank), self._interrupt.listening():
+        with (
+            open_run_dir(self.run_dir, text, self.world.rank, self._early),
+            self._fitting(),
+            self._interrupt.listening(),
+        ):
             self.log(f"config: {self.config.path}\n{text}")
             self.log(f"seed: {self.seed}, device: {self.device}, run folder: {self.run_dir}")
             if self._amp_level != "O0" and self._precision.level == "O0":
@@ -318,14 +325,29 @@ class Trainer:
                 self.aside_time += time.perf_counter() - started
 
     def log(self, message: str, level: int = logging.INFO) -> None:
-        """Write a line to the console and, in `fit`, to `log.txt`."""
-        self._logger.log(level, message)
+        """Write a line to the console and, in `fit`, to `log.txt`, with the warnings before it."""
+        if not self._logger.isEnabledFor(level):
+            return
+        record = self._logger.makeRecord(self._logger.name, level, "", 0, message, (), None)
+        if level >= logging.WARNING and not self._is_fitting:
+            self._early.append(record)
+        self._logger.handle(record)
 
     def averaged_weights(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which the networks have their averaged weights, if there are any."""
         return contextlib.nullcontext() if self._ema is None else self._ema.applied()
 
     # -- inside
+
+    @contextlib.contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Mark that what is logged inside the context is in `log.txt`, as all before it now is."""
+        self._early.clear()
+        self._is_fitting = True
+        try:
+            yield
+        finally:
+            self._is_fitting = False
 
     def _refuse_to_be_over(self, path: Path) -> None:
         if self.iteration >= self.total_iterations:
@@ -499,6 +521,16 @@ def _built(where: str, make: Callable[[], Any]) -> Any:
         return make()
     except WeightsError as error:
         hint = "; -o validate=null trains without metrics" if where.startswith("validate") else ""
-        raise WeightsError(f"{where}: {error}{hint}") from error
+        raise WeightsError(f"{where}: {error}{hint}") from None
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"{where}: {error}") from error
+        # In scripts, tracebacks say a sentence of ours twice; where others' code fails, they help.
+        raise ConfigError(f"{where}: {error}") from (None if _is_sentence(error) else error)
+
+
+def _is_sentence(error: Exception) -> bool:
+    """Tell whether ppzoo's classes, or the registry for them, refuse what they are given."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    module = frame.f_globals.get("__name__", "")
+    if isinstance(error, TypeError):
+        return module == registry.__name__
+    return module.partition(".")[0] == "ppzoo"

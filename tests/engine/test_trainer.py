@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from ppzoo.config import load_config
 from ppzoo.engine import Trainer
+from ppzoo.engine import trainer as module
 from ppzoo.engine.callbacks import Callback
 from ppzoo.errors import ConfigError, DataError, TrainingError, UserError, WeightsError
 from ppzoo.gan.dcgan import DCGANModel
@@ -393,3 +395,43 @@ def test_weights_of_a_metric_that_cannot_be_had_are_told_before_the_run(
     with pytest.raises(WeightsError, match=r"metrics\.fid: .*InceptionV3.*-o validate=null"):
         trainer.fit()
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_a_script_sees_a_mistake_in_the_config_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PPZOO_HOME", str(tmp_path / "home"))
+    options = "validate.interval=2", "validate.metrics={fid: {name: FID}}"
+    trainer = make_trainer("pix2pix", tmp_path / "runs", *options)
+    with pytest.raises(WeightsError) as missing:
+        trainer.fit()
+    with pytest.raises(ConfigError) as refused:
+        make_trainer("pix2pix", tmp_path, "model.generator.norm_type=nothing")
+    for caught in (missing, refused):
+        shown = "".join(traceback.format_exception(caught.value))
+        assert shown.count("Traceback") == 1
+        assert shown.count(str(caught.value)) == 1
+
+
+def test_where_a_class_of_ones_own_fails_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise TypeError("deep inside")
+
+    with pytest.raises(ConfigError, match="model: deep inside") as caught:
+        module._built("model", fails)
+    assert "in fails" in "".join(traceback.format_exception(caught.value))
+
+
+def test_warnings_before_the_training_are_in_its_log_once(tmp_path: Path) -> None:
+    trainer = make_trainer("dcgan", tmp_path, "total_iters=1")
+    trainer.log("this was not restored", logging.WARNING)
+    trainer.log("of no account")
+    trainer.fit()
+    trainer.log("the first run is over", logging.WARNING)
+    text = (trainer.run_dir / "log.txt").read_text("utf-8")
+    assert "WARNING: this was not restored" in text.partition("config: ")[0]
+    assert "of no account" not in text
+    trainer.fit()
+    text = (trainer.run_dir / "log.txt").read_text("utf-8")
+    assert text.count("this was not restored") == 1
+    assert text.count("the first run is over") == 1
