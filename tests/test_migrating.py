@@ -22,9 +22,11 @@ from ppgan.models.builder import build_model
 from ppgan.utils import options
 from ppgan.utils.config import get_config
 from ppzoo import cli
+from ppzoo.config import load_config
 from ppzoo.errors import ConfigError, NotHereYetError
 from ppzoo.paddlegan_names import REGISTERED
 from ppzoo.registry import CRITERIONS, DATASETS, DISCRIMINATORS, GENERATORS, MODELS
+from ppzoo.weights.manifest import PADDLEGAN_FOLDERS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/migrating.md"
@@ -312,3 +314,21 @@ def _with_required(words):
         "wav2lip": "--face a --audio b --output c",
     }
     return [*words, *families.get(words[-1], "--input a --output b").split()]
+
+
+@pytest.mark.parametrize("page", ["migrating", "weights"])
+def test_pages_say_where_paddlegans_weights_are_found(page):
+    text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+    assert len(PADDLEGAN_FOLDERS) == 2
+    for place in (*PADDLEGAN_FOLDERS, "weight_path="):
+        assert text.count(f"`{place}`") >= 2  # in English and in Chinese
+
+
+def test_the_first_command_with_a_yaml_needs_no_more_than_it_gives(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    line = next(line for line in lines if " -c configs/" in line)
+    words = words_of(line)
+    config = load_config(words[words.index("-c") + 1], words[words.index("-o") + 1 :], check=True)
+    assert config.dataset.train.component.kwargs["dataroot"].startswith("my/")
+    assert config.validation is None  # neither test data nor weights of a metric
