@@ -222,27 +222,21 @@ _METHODS = (
 )
 
 
-def refuse_what_nobody_calls(model: Model) -> None:
-    """Refuse a model of ppzoo's that a script has given steps as PaddleGAN's models have them.
-
-    Raises:
-        ConfigError: it has.
-    """
-    for name in ("setup_input", "train_iter", "test_iter"):
-        if hasattr(type(model), name) and not isinstance(model, BaseModel):
-            raise ConfigError(
-                f"{type(model).__name__} has a `{name}`, which ppzoo's models do not call: "
-                "docs/migrating.md says how to write a model"
-            )
-
-
 def with_methods(model: Model) -> Model:
     """Give a model of ppzoo's the methods that scripts call on models which they build.
 
     Raises:
-        ConfigError: see `refuse_what_nobody_calls`.
+        ConfigError: a script has given it steps as PaddleGAN's models have them, which nobody
+            would call.
     """
-    refuse_what_nobody_calls(model)
+    if isinstance(model, BaseModel):
+        return model
+    for name in ("setup_input", "train_iter", "test_iter"):
+        if hasattr(type(model), name):
+            raise ConfigError(
+                f"{type(model).__name__} has a `{name}`, which ppzoo's models do not call: "
+                "docs/migrating.md says how to write a model"
+            )
     for method in _METHODS:
         if not hasattr(model, method.__name__):
             setattr(model, method.__name__, types.MethodType(method, model))
