@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from ppzoo.config.annotations import choices, described, fits, item_hint, parameter_hints
@@ -21,6 +22,8 @@ from ppzoo.registry import (
     METRICS,
     MODELS,
     OPTIMIZERS,
+    PREPROCESS,
+    TRANSFORMS,
     Registry,
     component_registries,
     suggest,
@@ -37,6 +40,7 @@ RESERVED = {
 SUPPLIED = {"optimizer": ("learning_rate", "parameters"), "lr_scheduler": ("iters_per_epoch",)}
 # What the arguments of models are looked up in.
 NESTED = (GENERATORS, DISCRIMINATORS, CRITERIONS)
+ALL = (MODELS, *NESTED, DATASETS, PREPROCESS, TRANSFORMS, METRICS, OPTIMIZERS, LRSCHEDULERS)
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -78,6 +82,30 @@ def find_problems(config: TrainConfig) -> list[Problem]:
     checker.lr_scheduler(model)
     checker.declared_names(model)
     return checker.problems + checker.gaps()
+
+
+def takes_mapping(name: str, argument: str) -> bool:
+    """Whether a component's class has an argument that may be a mapping of values.
+
+    Args:
+        name: the component's; one that is not registered has no arguments.
+        argument: of its class.
+    """
+    found = (hints.get(argument) for hints in _hints_of(name))
+    return any(hint is not None and item_hint({}, hint) is not None for hint in found)
+
+
+def arguments_of(name: str) -> list[str]:
+    """Return the arguments of the classes that are registered under a name."""
+    return list(dict.fromkeys(key for hints in _hints_of(name) for key in hints))
+
+
+def _hints_of(name: str) -> Iterator[dict[str, Any]]:
+    """Yield the annotations of the arguments of every class that has a name."""
+    for registry in ALL:
+        if name in registry:
+            with contextlib.suppress(ValueError):  # some classes written in C have no signature
+                yield parameter_hints(registry.get(name))
 
 
 class _Checker:

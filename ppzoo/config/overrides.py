@@ -57,8 +57,8 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> tuple[Node, list[st
     """Return the tree with all overrides, the last one winning, and remarks on what they imply.
 
     A path must exist, or be an option of a closed section, or an argument of a component, which
-    `check_config` compares with the class. Setting one of `epochs` and `total_iters` removes the
-    other, so that a run is shortened by one override.
+    `check_config` compares with the class, or a key of an argument that takes mappings. Setting one
+    of `epochs` and `total_iters` removes the other, so that a run is shortened by one override.
 
     Raises:
         ConfigError: lists all overrides that have a wrong form or lead nowhere.
@@ -77,12 +77,21 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> tuple[Node, list[st
     return _one_length(root, parsed)
 
 
-def _assign(node: Node, override: Override, done: int) -> Node:
-    """Return `node`, which stands under the first `done` keys, with the change made below it."""
+def _assign(node: Node, override: Override, done: int, owner: str | None = None) -> Node:
+    """Return `node`, which stands under the first `done` keys, with the change made below it.
+
+    Args:
+        node: a section, or a value in it.
+        override: the change.
+        done: how many keys lead here.
+        owner: the name of the component that the node is an argument of, if it is one.
+    """
     if done == len(override.keys):
         return override.value
     where, key = ".".join(override.keys[:done]), override.keys[done]
-    if node.value is None and (where in CLOSED or where in FREE):
+    if node.value is None and (
+        where in CLOSED or where in FREE or _is_own_key(owner, override, done)
+    ):
         node = Node({}, OVERRIDE)
     if isinstance(node.value, list):
         index = _index(node, key, where, override)
@@ -95,10 +104,10 @@ def _assign(node: Node, override: Override, done: int) -> Node:
         )
     # Keys may be numbers, as in `layer_weights: {34: 1.0}`.
     found = next((known for known in node.value if str(known) == key), None)
-    if found is None and not _may_add(node, override, done):
+    if found is None and not _may_add(node, override, done, owner):
         raise ConfigError(_no_such_key(node, override, done))
     child = Node({}, OVERRIDE) if found is None else node.value[found]
-    changed = _assign(child, override, done + 1)
+    changed = _assign(child, override, done + 1, _name_of(node))
     return Node({**node.value, (key if found is None else found): changed}, node.origin)
 
 
@@ -113,7 +122,22 @@ def _index(node: Node, key: str, where: str, override: Override) -> int:
     return int(key)
 
 
-def _may_add(node: Node, override: Override, done: int) -> bool:
+def _name_of(node: Node) -> str | None:
+    """Return the name of a component, None of what is no component."""
+    name = node.get("name")
+    return name if isinstance(name, str) else None
+
+
+def _is_own_key(owner: str | None, override: Override, done: int) -> bool:
+    """Whether the last key stands in an argument of a component whose class takes a mapping."""
+    if owner is None or done + 1 != len(override.keys):
+        return False
+    from ppzoo.config.check import takes_mapping  # it looks at classes, and so imports paddle
+
+    return takes_mapping(owner, override.keys[done - 1])
+
+
+def _may_add(node: Node, override: Override, done: int, owner: str | None) -> bool:
     where, path = ".".join(override.keys[:done]), ".".join(override.keys[: done + 1])
     is_last = done + 1 == len(override.keys)
     if where in CLOSED:
@@ -123,10 +147,12 @@ def _may_add(node: Node, override: Override, done: int) -> bool:
         return True
     if where == "optimizer" and override.keys[done] == "lr":
         return is_last
-    if isinstance(node.get("name"), str):
-        return is_last
+    name = _name_of(node)
+    if name is not None:
+        return is_last or _is_own_key(name, override, done + 1)
     # The `params` of a model or dataset are its own: the class refuses keys that it does not know.
-    return is_last and where in ("model.params", "dataset.train.params", "dataset.test.params")
+    params = ("model.params", "dataset.train.params", "dataset.test.params")
+    return is_last and (where in params or _is_own_key(owner, override, done))
 
 
 def _no_such_key(node: Node, override: Override, done: int) -> str:
@@ -134,9 +160,17 @@ def _no_such_key(node: Node, override: Override, done: int) -> str:
     if key in CLOSED.get(where, ()):
         path = f"{where}.{key}".lstrip(".")
         return f"-o {override.text}: there is no {path} to change; set it as a whole"
-    known = list(dict.fromkeys([*CLOSED.get(where, ()), *node.value]))
+    name = _name_of(node)
+    arguments = () if name is None else _arguments(name)
+    known = list(dict.fromkeys([*CLOSED.get(where, ()), *node.value, *arguments]))
     hint = suggest(key, known) or _same_leaf(node, where, override) or suggest_or_list(key, known)
     return f"-o {override.text}: {where or 'the config'} has no key {key!r}{hint}"
+
+
+def _arguments(name: str) -> list[str]:
+    from ppzoo.config.check import arguments_of
+
+    return arguments_of(name)
 
 
 def _same_leaf(node: Node, where: str, override: Override) -> str:

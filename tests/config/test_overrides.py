@@ -192,6 +192,48 @@ def test_overrides_that_lead_nowhere(load: Load, override: str, reason: str) -> 
     assert reason in str(error.value)
 
 
+MNIST = """\
+total_iters: 1
+model: {name: GANModel, generator: {name: G}, params: null}
+dataset:
+  train: {name: CommonVisionDataset, dataset_name: MNIST, batch_size: 4}
+"""
+
+
+def test_keys_of_mappings_that_the_file_leaves_out(load: Load) -> None:
+    changes = ["dataset.train.params.data_dir=data/mnist", "dataset.train.params.download=False"]
+    config = load(MNIST, *changes, "model.params.disc_iters=2", "model.params.clip_limit=0.1")
+    params = config.dataset.train.component.kwargs["params"]
+    assert params == {"data_dir": "data/mnist", "download": False}
+    assert config.model.kwargs["params"] == {"disc_iters": 2, "clip_limit": 0.1}
+
+
+def test_keys_of_any_components_mappings(load: Load) -> None:
+    loss = "model: {name: ESRGAN, perceptual_criterion: {name: PerceptualLoss}}"
+    text = MINIMAL.replace("model: {name: M}", loss)
+    where = "model.perceptual_criterion.layer_weights"
+    config = load(text, f"{where}.34=1.0", f"{where}.16=0.5")
+    criterion = config.model.kwargs["perceptual_criterion"]
+    assert criterion.kwargs["layer_weights"] == {"34": 1.0, "16": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("dataset.train.pramas.data_dir=x", "no key 'pramas'; did you mean 'params'?"),
+        ("dataset.train.transform.size=2", "no key 'transform'; did you mean 'transforms'?"),
+        ("dataset.train.return_label.x=2", "dataset.train has no key 'return_label'"),
+        ("dataset.train.params.a.b=2", "dataset.train has no key 'params'"),
+        ("model.gan_criterion.gan_mode=wgan", "model has no key 'gan_criterion'"),
+        ("model.generator.opts.a=1", "model.generator has no key 'opts'"),
+    ],
+)
+def test_other_paths_still_lead_nowhere(load: Load, override: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(MNIST.replace(", params: null", ""), override)
+    assert reason in str(error.value)
+
+
 def test_an_empty_list_has_no_items(load: Load) -> None:
     with pytest.raises(ConfigError, match=r"model\.layers is an empty list"):
         load(TEXT, "model.layers=[]", "model.layers.0=1")
