@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import types
 
@@ -46,9 +47,14 @@ def trained(tmp_path):
     return build
 
 
+@functools.lru_cache(maxsize=2)
+def loaded(path):
+    return paddle.jit.load(str(path.with_suffix("")))
+
+
 def ran(path, *arrays):
     """What a file of a graph computes, by Paddle alone."""
-    layer = paddle.jit.load(str(path.with_suffix("")))
+    layer = loaded(path)
     with paddle.no_grad():
         made = layer(*(paddle.to_tensor(array) for array in arrays))
     return [each.numpy() for each in (made if isinstance(made, (list, tuple)) else [made])]
