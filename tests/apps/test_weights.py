@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,23 @@ import numpy as np
 import paddle
 import pytest
 import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ppzoo import download as downloads
 from ppzoo.apps import weights as module
 from ppzoo.cli import main
+from ppzoo.engine import checkpoint
+from ppzoo.errors import WeightsError
+from ppzoo.model import Model
 from ppzoo.weights import manifest, read, write_pdparams, write_safetensors
 from ppzoo.weights.manifest import OFFICIAL
 
+from ..runs import make_trainer
 from ..server import Server, serving
+from ..weights import mutants
+
+COUNT = int(os.environ.get("PPZOO_FUZZ", "0"))
 
 TORCH = Path(__file__).parents[1] / "weights" / "torch"
 NETS = {
@@ -346,6 +356,72 @@ def test_states_of_optimizers_are_not_converted(tmp_path: Path, capsys: Any, fla
     assert main(["weights", "convert", str(tmp_path / "x"), str(tmp_path / "y.pdparams")]) == 2
     assert "holds no network" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["x"]
+
+
+EVIL = "\x1b[31m\x07" * 20_000
+NAMES = st.sampled_from([EVIL, "\x1b]0;x\x07", "a/b", "", "\u202e", "netG", "w_0_moment1_0", "\n"])
+KINDS = ("f4", "c16", "i8", "u2", "U3")
+ARRAYS = st.sampled_from([np.ones(shape, kind) for shape in (1, (2, 2)) for kind in KINDS])
+CONTENTS = st.dictionaries(
+    NAMES, st.dictionaries(NAMES, ARRAYS, min_size=1, max_size=3) | ARRAYS, min_size=1, max_size=3
+)
+
+
+def write_any(path: Path, content: dict[str, Any]) -> None:
+    """Write names that no honest file has, in the format that the path's suffix says."""
+    if path.suffix == ".pdparams":
+        write_pdparams(path, content)
+    elif path.suffix == ".safetensors":
+        flat = {key: np.ones((2, 2), "f4") for key in content}
+        path.write_bytes(safetensors.numpy.save(flat, metadata={"format": "pt"}))
+    else:
+        made = mutants.tensor(mutants.storage("Float", "0", 4), 0, (2, 2), (2, 1))
+        tensors = mutants.state_dict([(key, made) for key in content])
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", b"\x80\x02" + tensors + b".")
+            archive.writestr("archive/data/0", bytes(16))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return make_trainer("wgan", tmp_path_factory.mktemp("run")).model
+
+
+@pytest.mark.parametrize("kind", ["pdparams", "safetensors", "pth"])
+@settings(
+    max_examples=COUNT or 40,
+    deadline=None,
+    derandomize=not COUNT,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    content=CONTENTS,
+    suffix=st.sampled_from(["pdparams", "safetensors"]),
+    net=st.sampled_from([[], ["--net", "netG"]]),
+)
+def test_any_names_give_sentences(
+    tmp_path: Path,
+    capsys: Any,
+    model: Model,
+    kind: str,
+    content: dict[str, Any],
+    suffix: str,
+    net: list[str],
+) -> None:
+    path, new = tmp_path / f"x.{kind}", tmp_path / f"new.{suffix}"
+    write_any(path, content)
+    codes = {main(["weights", "verify", str(path)])}
+    codes.add(main(["weights", "convert", str(path), str(new), *net]))
+    new.unlink(missing_ok=True)
+    with pytest.raises(WeightsError) as caught:
+        checkpoint.load_weights(path, model)  # what --load does
+    told = capsys.readouterr()
+    assert codes <= {0, 2}
+    for line in (*(told.out + told.err).splitlines(), str(caught.value)):
+        assert line.isprintable(), ascii(line[:300])
+        assert len(line) < 1200
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_names_that_act_on_terminals_are_shown_as_text(tmp_path: Path) -> None:

@@ -140,37 +140,37 @@ def assert_harmless(place, data, how=read):
     assert time.process_time() - start < 5
 
 
-@fuzz(600)
+@fuzz(400)
 @given(data=st.sampled_from(mutants.PICKLES).flatmap(mutants.damaged))
 def test_damaged_pickles(place, data):
     assert_harmless(place, data)
 
 
-@fuzz(600)
+@fuzz(250)
 @given(data=mutants.programs())
 def test_pickles_of_shuffled_instructions(place, data):
     assert_harmless(place, data)
 
 
-@fuzz(600)
+@fuzz(300)
 @given(data=mutants.safetensors(), how=st.sampled_from([read, read_safetensors]))
 def test_safetensors(place, data, how):
     assert_harmless(place, data, how)
 
 
-@fuzz(400)
+@fuzz(200)
 @given(data=mutants.torch_zips())
 def test_torch_archives(place, data):
     assert_harmless(place, data)
 
 
-@fuzz(400)
+@fuzz(250)
 @given(data=mutants.torch_legacy())
 def test_torch_files_before_1_6(place, data):
     assert_harmless(place, data)
 
 
-@fuzz(200)
+@fuzz(300)
 @given(data=st.binary(max_size=200))
 def test_any_bytes(place, data):
     assert_harmless(place, data)
@@ -249,8 +249,8 @@ def test_as_many_instructions_as_weights_need(place, monkeypatch):
 
 @pytest.mark.parametrize("opening", [b"(", b"]", b"\x85", b"(}"])
 def test_bottomless_nesting(place, opening):
-    for start, end in ((b"\x80\x02N", b"."), (mutants.LEGACY + b"\x80\x02N", b".")):
-        refusal(place, start + opening * 100_000 + end)
+    for start, depth in ((b"\x80\x02N", 100_000), (mutants.LEGACY + b"\x80\x02N", 10_000)):
+        refusal(place, start + opening * depth + b".")
 
 
 def test_the_watch_sees_what_files_could_do(tmp_path, monkeypatch):
