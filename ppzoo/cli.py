@@ -72,7 +72,9 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     _add_run_arguments(train)
     train.set_defaults(call=_train)
 
-    evaluate = commands.add_parser("eval", help="compute the metrics of a config on weights")
+    evaluate = commands.add_parser(
+        "eval", help="compute the metrics of a config on weights, and write pictures"
+    )
     _add_run_arguments(evaluate)
     evaluate.set_defaults(call=_train, evaluate_only=True)
 
@@ -150,7 +152,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser)
     add("--resume", metavar="FILE", help="go on from a *_checkpoint.pdparams")
     add("--load", metavar="FILE", help="start from the weights in a file")
-    add("--evaluate-only", action="store_true", help="compute the metrics and exit")
+    add("--evaluate-only", action="store_true", help="compute the metrics, write pictures and exit")
     add("--seed", type=int, help="repeat a run bit for bit (on CPU)")
     add("--amp", action="store_true", help="mixed precision")
     add("--amp_level", choices=["O1", "O2"], help="how mixed, with --amp; O1 by default")
@@ -263,7 +265,9 @@ def _train(args: argparse.Namespace) -> int:
         if weights is None:
             raise ConfigError("evaluating needs weights: give them with --load FILE")
         trainer.load(weights, prefer_ema=True)
-        trainer.evaluate()
+        trainer.evaluate(pictures=True)
+        if trainer.world.is_main:
+            _summarise_evaluation(trainer)
         return 0
     if args.load:
         trainer.load(args.load)
@@ -294,13 +298,25 @@ def _flags_as_overrides(args: argparse.Namespace) -> list[str]:
     return [f"{key}={value}" for key, value in flags.items() if value is not None]
 
 
+def _summarise_evaluation(trainer: Any) -> None:
+    """Say what was found, and where the pictures are."""
+    _print_metrics(trainer)
+    folder = trainer.visual_test_dir
+    count = sum(1 for _ in folder.glob("*.png"))
+    print(f"pictures: {folder} ({count} files)" if count else "pictures: the model draws none")
+
+
+def _print_metrics(trainer: Any) -> None:
+    print()
+    for name, value in trainer.metrics.items():
+        print(f"{name}: {value:.4g}")
+
+
 def _summarise(trainer: Any) -> None:
     """Say what came out and where it is."""
     from ppzoo.engine.callbacks import drawn_pictures
 
-    print()
-    for name, value in trainer.metrics.items():
-        print(f"{name}: {value:.4g}")
+    _print_metrics(trainer)
     pictures = drawn_pictures(trainer.run_dir)
     film = trainer.run_dir / "training.gif"
     if pictures:

@@ -102,6 +102,19 @@ class Model:
         """Return named outputs for metrics, such as `fake` and `real`, without gradients."""
         raise AttributeError(f"{type(self).__name__} has no eval_step")
 
+    def eval_visuals(
+        self, batch: Batch, outputs: Mapping[str, paddle.Tensor]
+    ) -> Mapping[str, paddle.Tensor]:
+        """Return labelled pictures [N, C, H, W] of an evaluated batch, for `visual_test`.
+
+        Labels are parts of names of files, those of PaddleGAN. What is no picture is left out.
+
+        Args:
+            batch: what `eval_step` was given.
+            outputs: what it returned.
+        """
+        return outputs
+
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return labelled pictures [N, C, H, W] that show the state of training."""
         return {}

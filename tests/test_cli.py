@@ -229,9 +229,31 @@ def test_evaluation_alone(run: Run, tmp_path: Path) -> None:
         assert "Test iter: [0/1]" in out
         (folder,) = (tmp_path / str(number)).iterdir()
         assert [path.name for path in folder.iterdir()] == ["visual_test"]
-        pictures.append((folder / "visual_test" / "0000_0000_fake.png").read_bytes())
+        pictures.append((folder / "visual_test" / "0000_0000_fake_imgs.png").read_bytes())
     # The averaged weights are looked at, as they are during training.
     assert pictures[0] == pictures[1] != pictures[2]
+
+
+@pytest.mark.parametrize(
+    ("validate", "figures"),
+    [("null", []), ("{save_img: false, metrics: {psnr: {name: PSNR, crop_border: 0}}}", ["psnr"])],
+)
+def test_evaluation_always_writes_pictures_and_says_where(
+    run: Run, tmp_path: Path, validate: str, figures: list[str]
+) -> None:
+    first = trained("pix2pix", tmp_path / "first", "total_iters=1")
+    options = [f"validate={validate}", "max_eval_steps=1", "dataset.test.batch_size=2"]
+    code, out, err = run(
+        *("-c", config("pix2pix"), "--evaluate-only", "--load", checkpoint_in(first.run_dir)),
+        *("-o", *options, "output_dir=out"),
+    )
+    assert (code, err) == (0, "")
+    (folder,) = (tmp_path / "out").iterdir()
+    written = sorted(path.name for path in (folder / "visual_test").iterdir())
+    assert len(written) == 6
+    *above, last = out.splitlines()
+    assert last == f"pictures: out/{folder.name}/visual_test (6 files)"
+    assert [line.partition(":")[0] for line in above[-len(figures) :] if figures] == figures
 
 
 @pytest.mark.parametrize("flags", [["--amp"], ["--amp", "--amp_level", "O2"]])

@@ -98,6 +98,43 @@ def test_evaluates_and_shows_without_a_trace(family: str, tmp_path: Path) -> Non
     assert all(layer.training for layer in layers)
 
 
+# PaddleGAN's labels; it draws no faces of Wav2Lip's, and SyncNet is ours.
+SCALED = {"lq", "output", "gt"}
+FACES = {"fake", "real", "source", "fake_other_sound"}
+LABELS = {
+    "GANModel": {"fake_imgs", "real_imgs"},
+    "DCGANModel": {"fake", "real"},
+    "Pix2PixModel": {"real_A", "fake_B", "real_B"},
+    "CycleGANModel": {"real_A", "fake_B", "rec_A", "real_B", "fake_A", "rec_B"},
+    "UGATITModel": {"real_A", "fake_A2B", "real_B", "fake_B2A"},
+    "BaseSRModel": SCALED,
+    "RCANModel": SCALED,
+    "SRGANModel": SCALED,
+    "ESRGAN": SCALED,
+    "EDVRModel": SCALED | {"lq-2", "lq-1", "lq+1", "lq+2", "still"},
+    "FirstOrderModel": {"driving_source_gen", "animated"},
+    "FirstOrderModelMobile": {"driving_source_gen", "animated"},
+    "Wav2LipModel": FACES,
+    "Wav2LipModelHq": FACES,
+    "SyncNetModel": {"in_sync", "other"},
+}
+
+
+# What options or data of ours add.
+OPTIONAL = {"still", "animated", "fake_other_sound"}
+
+
+def test_pictures_of_test_data_have_paddlegans_labels(family: str, tmp_path: Path) -> None:
+    options = ["validate=null", "max_eval_steps=1", "dataset.test.batch_size=1"]
+    trainer = Trainer(smoke_config(family, tmp_path, "enable_visualdl=false", *options))
+    trainer.evaluate(pictures=True)
+    names = [path.stem for path in trainer.visual_test_dir.iterdir()]
+    known = LABELS[trainer.config.model.name]
+    found = {label for label in known for name in names if name.endswith(f"_{label}")}
+    assert [name for name in names if not name.endswith(tuple(f"_{x}" for x in known))] == []
+    assert known - found <= OPTIONAL
+
+
 def test_resumes_as_if_it_had_not_stopped(family: str, tmp_path: Path) -> None:
     options = [f"total_iters={STEPS}"]
     whole = trained(family, tmp_path / "whole", *options)

@@ -218,8 +218,8 @@ class Trainer:
         self.engine.fit()
 
     def test(self) -> dict[str, float]:
-        """Evaluate, and return the metrics."""
-        return self.engine.evaluate()
+        """Evaluate, write pictures of the test data into `visual_test`, and return the metrics."""
+        return self.engine.evaluate(pictures=True)
 
     def save(self, epoch: int, name: str = "checkpoint", keep: int = 1) -> None:
         """Write weights or a checkpoint into the run folder.

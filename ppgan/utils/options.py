@@ -14,7 +14,7 @@ def parse_args() -> argparse.Namespace:
     add("--resume", metavar="FILE", help="go on from a *_checkpoint.pdparams")
     add("--load", metavar="FILE", help="start from the weights in a file")
     add("--val-interval", type=int, default=1, help="accepted; validate.interval decides")
-    add("--evaluate-only", action="store_true", help="compute the metrics and exit")
+    add("--evaluate-only", action="store_true", help="compute the metrics, write pictures and exit")
     add("--source_path", default="", metavar="DIR", help="for scripts that take it")
     add("--reference_dir", default="", metavar="DIR", help="for scripts that take it")
     add("--model_path", metavar="FILE", help="for scripts that take it")

@@ -226,7 +226,8 @@ class _Builder:
             section["metrics"] = {metrics.name.lower(): metrics}
         elif isinstance(metrics, dict):
             for name, metric in metrics.items():
-                if not isinstance(metric, Component):
+                # Null is how one of several is left out on the command line.
+                if metric is not None and not isinstance(metric, Component):
                     self._needs_name(f"validate.metrics.{name}", metric, "a metric")
             section["metrics"] = {
                 str(name): metric
@@ -236,7 +237,8 @@ class _Builder:
         # So it is in PaddleGAN's wav2lip.yaml; that family reports its own figures there.
         has_results = section.get("metrics") or section.get("save_img") is not False
         if section.get("interval", -1) != -1 and not has_results:
-            self._warn("validate", "has neither metrics nor save_img: nothing is evaluated")
+            text = "has neither metrics nor save_img: nothing is evaluated in training"
+            self._warn("validate", text)
         return section
 
     def _export_model(self, section: Any) -> Any:

@@ -51,7 +51,7 @@ class Evaluator:
 
         Args:
             model: its `eval_step` gives the outputs.
-            image_folder: write every output picture here, None for none.
+            image_folder: write the pictures of `eval_visuals` here, None for none.
             on_step: called with the number of each hundredth batch, and that of all batches.
 
         Raises:
@@ -82,17 +82,17 @@ class Evaluator:
             with _about(name):
                 metric.update_from(outputs, self.min_max)
         if image_folder is not None:
-            self._write_images(outputs, batch, step, image_folder)
+            self._write_images(model.eval_visuals(batch, outputs), batch, step, image_folder)
 
     def _write_images(
-        self, outputs: Mapping[str, paddle.Tensor], batch: Batch, step: int, folder: Path
+        self, pictures: Mapping[str, paddle.Tensor], batch: Batch, step: int, folder: Path
     ) -> None:
         names = _names(batch)
-        for label, images in outputs.items():
+        for label, images in pictures.items():
             if images.ndim != 4 or images.shape[1] not in (1, 3):  # neither are lists of mouths
                 continue
             for i, picture in enumerate(to_uint8_images(images, self.min_max)):
-                stem = names[i] if names else f"{step:04d}_{i:04d}"
+                stem = names[i] if i < len(names) else f"{step:04d}_{i:04d}"
                 write_image(folder / f"{stem}_{label}.png", np.asarray(picture))
 
 

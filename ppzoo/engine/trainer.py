@@ -111,6 +111,11 @@ class Trainer:
         return self._run_dir
 
     @property
+    def visual_test_dir(self) -> Path:
+        """The folder of pictures of the test data, in the run folder."""
+        return self.run_dir / "visual_test"
+
+    @property
     def train_loader(self) -> Any:
         """The training data."""
         if self._train_loader is None:
@@ -130,7 +135,7 @@ class Trainer:
                 _built("dataset.test", lambda: self._loader("test")),
                 {
                     name: _built(
-                        f"validate.metrics.{name}",
+                        spec.where or f"validate.metrics.{name}",
                         lambda spec=spec: registry.build(registry.METRICS, spec),
                     )
                     for name, spec in specs.items()
@@ -271,16 +276,22 @@ class Trainer:
                 self.log(f"going on after iteration {self.iteration} of {self.total_iterations}")
             self._train_with_callbacks()
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self, *, pictures: bool | None = None) -> dict[str, float]:
         """Return the metrics on the test data, with averaged weights where the run keeps them.
+
+        Args:
+            pictures: whether to write pictures of the test data into `visual_test_dir`; None for
+                what the config's `validate.save_img` says.
 
         Raises:
             ConfigError: the config has no test data, or neither metrics nor pictures to make.
         """
-        folder = None
-        if self.config.validation is not None and self.config.validation.save_img:
-            folder = self.run_dir / "visual_test"
-        elif not self.evaluator.metrics:
+        if pictures is None:
+            pictures = self.config.validation is not None and self.config.validation.save_img
+        metrics, folder = self.evaluator.metrics, None
+        if pictures:
+            folder = self.visual_test_dir
+        elif not metrics:
             raise ConfigError(f"{self.config.path} has no validate.metrics, so nothing to evaluate")
         seed_step(self.seed, -2)
         with self.averaged_weights():
@@ -520,7 +531,12 @@ def _built(where: str, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except WeightsError as error:
-        hint = "; -o validate=null trains without metrics" if where.startswith("validate") else ""
+        hint = ""
+        if where.startswith("validate"):
+            hint = (
+                f"; -o {where}=null leaves it out, and --evaluate-only still writes pictures; "
+                "-o validate=null trains without metrics"
+            )
         raise WeightsError(f"{where}: {error}{hint}") from None
     except (ValueError, TypeError) as error:
         # In scripts, tracebacks say a sentence of ours twice; where others' code fails, they help.

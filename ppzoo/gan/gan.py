@@ -11,6 +11,7 @@ a final sigmoid is not applied twice; see tests/golden/DEVIATIONS.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import paddle
@@ -89,6 +90,12 @@ class GANModel(AdversarialModel):
         if generator_too:
             logs |= self.update("optimizer_G", self.g_loss, [fake, *classes], frozen=["netD"])
         return logs
+
+    def eval_visuals(
+        self, batch: Batch, outputs: Mapping[str, paddle.Tensor]
+    ) -> dict[str, paddle.Tensor]:
+        """Return samples and true pictures."""
+        return {"fake_imgs": outputs["fake"], "real_imgs": outputs["real"]}
 
     def d_loss(
         self, real: list[paddle.Tensor], fake: list[paddle.Tensor]

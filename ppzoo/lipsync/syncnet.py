@@ -11,6 +11,8 @@ the cosine between them is the chance that they are of the same moment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
@@ -114,6 +116,12 @@ class SyncNetModel(Model):
             cosine = F.cosine_similarity(*self.nets.syncnet(mel, faces))
             around = sync_outputs(self.nets.syncnet, batch, {"real": batch["y"]})
         return {"cosine": cosine, "in_sync": target[:, 0]} | around
+
+    def eval_visuals(
+        self, batch: Batch, outputs: Mapping[str, paddle.Tensor]
+    ) -> dict[str, paddle.Tensor]:
+        """Return what was judged, as `visuals` does."""
+        return self.visuals(batch)
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return the middle frames of what is in sync and of the other moment."""

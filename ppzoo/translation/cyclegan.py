@@ -12,6 +12,7 @@ Own changes: see tests/golden/DEVIATIONS.md.
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import paddle
@@ -139,9 +140,15 @@ class CycleGANModel(Model):
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return each domain's pictures, their translations, and those translated back."""
-        real_a, real_b = pictures_of(batch, self.a_to_b, type(self).__name__)
+        return self.eval_visuals(batch, self.eval_step(batch))
+
+    def eval_visuals(
+        self, batch: Batch, outputs: Mapping[str, paddle.Tensor]
+    ) -> dict[str, paddle.Tensor]:
+        """Return each domain's pictures, their translations, and those translated back."""
+        real_a, real_b, fake_b = (outputs[name] for name in ("source", "real", "fake"))
         with self.evaluating():
-            fake_b, fake_a = self.nets.netG_A(real_a), self.nets.netG_B(real_b)
+            fake_a = self.nets.netG_B(real_b)
             return {
                 "real_A": real_a,
                 "fake_B": fake_b,

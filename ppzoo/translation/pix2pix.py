@@ -11,6 +11,8 @@ Own changes: see tests/golden/DEVIATIONS.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import paddle
 
 from ppzoo.errors import ConfigError
@@ -105,7 +107,12 @@ class Pix2PixModel(Model):
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return input, translation and truth."""
-        outputs = self.eval_step(batch)
+        return self.eval_visuals(batch, self.eval_step(batch))
+
+    def eval_visuals(
+        self, batch: Batch, outputs: Mapping[str, paddle.Tensor]
+    ) -> dict[str, paddle.Tensor]:
+        """Return input, translation and truth."""
         return {
             "real_A": outputs["source"],
             "fake_B": outputs["fake"],

@@ -332,7 +332,31 @@ def test_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert figures == Trainer(config).evaluate()
     names = [path.name for path in sorted((trainer.run_dir / "visual_test").iterdir())]
     assert len(names) == 2 * 5 * 2
-    assert names[:2] == ["0000_0000_fake.png", "0000_0000_real.png"]
+    assert names[:2] == ["0000_0000_fake_imgs.png", "0000_0000_real_imgs.png"]
+
+
+@pytest.mark.parametrize(
+    "validate",
+    [
+        "null",
+        "{save_img: false}",
+        "{save_img: false, metrics: {psnr: {name: PSNR, crop_border: 0}}}",
+    ],
+)
+def test_evaluation_with_pictures_whatever_the_config_says(validate: str, tmp_path: Path) -> None:
+    config = smoke_config("pix2pix", tmp_path, f"validate={validate}", "max_eval_steps=1")
+    trainer = Trainer(config)
+    figures = trainer.evaluate(pictures=True)
+    assert list(figures) == (["psnr"] if "PSNR" in validate else [])
+    labels = {path.stem.split("_", 1)[1] for path in trainer.visual_test_dir.iterdir()}
+    assert {"real_A", "fake_B", "real_B"} <= {label[-6:] for label in labels}
+    assert trainer.visual_test_dir == trainer.run_dir / "visual_test"
+
+
+def test_evaluation_without_pictures(tmp_path: Path) -> None:
+    trainer = Trainer(smoke_config("wgan", tmp_path, "validate.save_img=true"))
+    assert trainer.evaluate(pictures=False)
+    assert list(tmp_path.rglob("*.png")) == []
 
 
 def test_evaluation_without_anything_to_do(tmp_path: Path) -> None:
@@ -394,6 +418,14 @@ def test_weights_of_a_metric_that_cannot_be_had_are_told_before_the_run(
     trainer = make_trainer("pix2pix", tmp_path / "runs", *options)
     with pytest.raises(WeightsError, match=r"metrics\.fid: .*InceptionV3.*-o validate=null"):
         trainer.fit()
+    with pytest.raises(WeightsError) as error:
+        trainer.evaluate(pictures=True)
+    change = "validate.metrics.fid=null"
+    hint = f"; -o {change} leaves it out, and --evaluate-only still writes pictures"
+    assert hint in str(error.value)
+    without = make_trainer("pix2pix", tmp_path / "other", *options, change, "max_eval_steps=1")
+    assert without.evaluate(pictures=True) == {}
+    assert list(without.visual_test_dir.iterdir())
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 

@@ -176,6 +176,12 @@ class TestOwnMetrics:
         with pytest.raises(ConfigError, match="the metric Darkest cannot be shared"):
             metric.merge([{}, {}])
 
+    def test_pictures_are_written_whatever_save_img_says(self, evaluated):
+        trainer = evaluated(Darkest, "validate.save_img=false", "max_eval_steps=1")
+        trainer.test()
+        names = {path.name[-10:] for path in Path(trainer.output_dir, "visual_test").iterdir()}
+        assert names == {"real_A.png", "fake_B.png", "real_B.png"}
+
     def test_of_no_kind(self, evaluated):
         with pytest.raises(ConfigError, match="the metric int has no method 'reset'"):
             evaluated(lambda: 3).test()

@@ -240,6 +240,14 @@ class FirstOrderModel(Model):
         keypoints = {key: made[key] for key in ("kp_driving", "kp_source", "kp_fake")}
         return found | keypoints | others
 
+    def eval_visuals(
+        self, batch: Batch, outputs: Mapping[str, paddle.Tensor]
+    ) -> dict[str, paddle.Tensor]:
+        """Return driving frame, source and what was made of both, side by side in one picture."""
+        three = [outputs[name] for name in ("real", "source", "fake")]
+        shown = {"driving_source_gen": paddle.concat(three, axis=3)}
+        return shown | {name: outputs[name] for name in ("animated",) if name in outputs}
+
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return source, driving frame, what was made of both, and the source moved."""
         outputs = self.eval_step(batch)

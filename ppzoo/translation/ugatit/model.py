@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import paddle
 
@@ -150,11 +151,17 @@ class UGATITModel(Model):
 
     def visuals(self, batch: Batch) -> dict[str, paddle.Tensor]:
         """Return each domain's pictures and their translations."""
-        real_a, real_b = pictures_of(batch, self.a_to_b, type(self).__name__)
+        return self.eval_visuals(batch, self.eval_step(batch))
+
+    def eval_visuals(
+        self, batch: Batch, outputs: Mapping[str, paddle.Tensor]
+    ) -> dict[str, paddle.Tensor]:
+        """Return each domain's pictures and their translations."""
         with self.evaluating():
-            return {
-                "real_A": real_a,
-                "fake_A2B": self.nets.genA2B(real_a)[0],
-                "real_B": real_b,
-                "fake_B2A": self.nets.genB2A(real_b)[0],
-            }
+            fake_b2a = self.nets.genB2A(outputs["real"])[0]
+        return {
+            "real_A": outputs["source"],
+            "fake_A2B": outputs["fake"],
+            "real_B": outputs["real"],
+            "fake_B2A": fake_b2a,
+        }

@@ -136,6 +136,15 @@ class EDVRModel(Model):
         outputs = self.eval_step(batch)
         return {name: outputs[name] for name in ("lq", "output", "gt") if name in outputs}
 
+    def eval_visuals(
+        self, batch: Batch, outputs: Mapping[str, paddle.Tensor]
+    ) -> dict[str, paddle.Tensor]:
+        """Return what `eval_step` does, and the frames around the middle one, `lq-1`, `lq+1`..."""
+        frames = _frames_of(batch)
+        middle = frames.shape[1] // 2
+        around = {f"lq{i - middle:+}": frames[:, i] for i in range(frames.shape[1]) if i != middle}
+        return {**outputs, **around}
+
     def _enlarged(self, frames: paddle.Tensor) -> paddle.Tensor:
         """Return the middle frame of any size enlarged, as `EDVRPredictor` does.
 
