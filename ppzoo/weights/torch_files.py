@@ -292,9 +292,8 @@ def _fill(views: list[_View], memory: Callable[[_Storage], bytes]) -> None:
 def _fill_from(storage: _Storage, views: Iterable[_View], raw: bytes) -> None:
     if len(raw) != storage.length * storage.dtype.itemsize:
         raise DamagedError("the memory of a tensor has another length than it says")
-    flat = np.frombuffer(raw, storage.dtype.newbyteorder("<"))
-    if storage.dtype.kind == "b":
-        flat = flat.view(np.uint8) != 0
+    is_bool = storage.dtype.kind == "b"
+    flat = np.frombuffer(raw, np.uint8 if is_bool else storage.dtype.newbyteorder("<"))
     for view in views:
         if 0 in view.shape:
             view.array.value = empty_array(view.shape, storage.dtype)
@@ -303,7 +302,12 @@ def _fill_from(storage: _Storage, views: Iterable[_View], raw: bytes) -> None:
         window = np.lib.stride_tricks.as_strided(
             flat[view.offset :], view.shape, strides, writeable=False
         )
-        view.array.value = window.astype(storage.dtype, order="C", copy=True)
+        # What is neither 0 nor 1 is true.
+        view.array.value = (
+            np.not_equal(window, 0, order="C")
+            if is_bool
+            else window.astype(storage.dtype, order="C", copy=True)
+        )
 
 
 def _plain(top: Any, size: int) -> Any:

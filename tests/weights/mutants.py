@@ -510,9 +510,9 @@ def deflated_bomb(size, said=None):
     return buffer.getvalue().replace(struct.pack("<I", size), struct.pack("<I", said))
 
 
-def shared_and_deflated(count, size):
+def shared_and_deflated(count, size, kind="Byte"):
     """Return an archive of PyTorch's of a third of `size`, `count` of whose tensors share that."""
-    memory = storage("Byte", "0", size)
+    memory = storage(kind, "0", size)
     tensors = [(f"w{index}", tensor(memory, 0, (size,), (1,))) for index in range(count)]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
