@@ -32,7 +32,10 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     Raises:
         UserError: the picture cannot be read, or shows no face.
     """
+    from ppzoo.media.image import load_image
+
     check_files(args, "input_image")
+    load_image(args.input_image)  # before weights are read, or even downloaded
     parse = predictor("FaceParsePredictor")(device=device_of(args))
     if parse.run(args.input_image) is None:
         raise DataError(

@@ -51,11 +51,15 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         UserError: an option is out of range, a file cannot be read or written.
     """
     from ppzoo.apps.films import check_targets, say
+    from ppzoo.media.image import load_image
+    from ppzoo.media.video import probe
 
     device = device_of(args)
     check_files(args, "source_image", "driving_video")
     target = Path(args.output, args.filename)
     check_targets([args.source_image, args.driving_video], target)
+    load_image(args.source_image)  # before weights are read, or even downloaded
+    probe(args.driving_video)
     animate = predictor("FirstOrderPredictor")(
         output=args.output,
         weight_path=args.weight_path,

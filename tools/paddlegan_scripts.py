@@ -53,8 +53,15 @@ def check_files(args: argparse.Namespace, *names: str) -> None:
         path = getattr(args, name)
         if path is None:
             raise UserError(f"--{name} FILE is missing")
+        if Path(path).is_dir():
+            raise DataError(f"{path} is a folder: give a file (--{name})")
         if not Path(path).is_file():
             raise DataError(f"there is no file {path} (--{name})")
+
+
+def has_predictor(name: str) -> bool:
+    """Tell whether ppzoo has a predictor of PaddleGAN's."""
+    return name in dir(importlib.import_module("ppgan.apps"))
 
 
 def predictor(name: str) -> Any:

@@ -18,7 +18,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from ppzoo import cli
 from ppzoo.errors import UserError
-from tools.paddlegan_scripts import add_device, add_switch, check_files, device_of, predictor
+from tools.paddlegan_scripts import (
+    add_device,
+    add_switch,
+    check_files,
+    device_of,
+    has_predictor,
+    predictor,
+)
 
 # What --process_order may name, and the predictor that it stands for.
 STEPS = {
@@ -72,14 +79,18 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
     Raises:
         UserError: a network is unknown or not here yet, a file cannot be read or written.
     """
-    steps = chosen(args.process_order)
+    steps, device = chosen(args.process_order), device_of(args)
     check_files(args, "input")
+    # All of them before the first one runs for hours: weights may be missing.
+    ready = [
+        (name, step(args.output, weight_path=getattr(args, f"{name}_weight"), device=device))
+        for name, step in steps
+    ]
     film = args.input
     # PaddleGAN's lines, word for word: programs that call the script take the paths from them.
-    for name, step in steps:
+    for name, step in ready:
         print(f"Model {name} process start..", flush=True)
-        weights = getattr(args, f"{name}_weight")
-        frames, film = step(args.output, weight_path=weights, device=device_of(args)).run(film)
+        frames, film = step.run(film)
         # Of a picture, RealSR returns the enlarged one and its file.
         print(f"Model {name} output frames path: {frames if isinstance(frames, str) else film}")
         print(f"Model {name} output video path: {film}")
@@ -98,7 +109,8 @@ def chosen(order: list[str] | str) -> list[tuple[str, Any]]:
         raise UserError("there is nothing to do: name networks by --process_order, such as EDVR")
     for name in names:
         if name not in STEPS:
-            raise UserError(f"--process_order {name}: expected names out of {', '.join(STEPS)}")
+            here = [step for step, needed in STEPS.items() if has_predictor(needed)]
+            raise UserError(f"--process_order {name}: expected names out of {', '.join(here)}")
     return [(name, predictor(STEPS[name])) for name in names]
 
 

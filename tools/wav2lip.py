@@ -7,6 +7,7 @@ python tools/wav2lip.py --face film.mp4 --audio speech.wav --outfile results/tal
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -49,9 +50,16 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         UserError: an option is out of range, a file cannot be read or written.
     """
     from ppzoo.apps.films import check_targets, say
+    from ppzoo.apps.talkers import FaceFilm, Framing
+    from ppzoo.media.video.sound import audio_chunks
 
     check_files(args, "face", "audio")
     check_targets([args.face, args.audio], args.outfile)
+    # Before weights are read, or even downloaded.
+    framing = Framing(args.resize_factor, args.rotate, tuple(args.crop))
+    FaceFilm(args.face, framing, args.fps, args.static)
+    with contextlib.closing(audio_chunks(args.audio)) as chunks:
+        next(chunks, None)
     talk = predictor("Wav2LipPredictor")(
         checkpoint_path=args.checkpoint_path,
         static=args.static,

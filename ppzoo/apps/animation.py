@@ -22,7 +22,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from ppzoo.apps.image_to_image import config_of
+from ppzoo.apps.image_to_image import config_given, config_of
 from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner, repeated
 from ppzoo.config.schema import plain
 from ppzoo.errors import ConfigError, UserError, WeightsError
@@ -344,11 +344,13 @@ def load_animator(
         ConfigError: the config cannot be used, or is of another model.
         UserError: an option is out of range.
     """
+    spec = None if config is None else _spec_of(Path(), config)
     official = "first_order_vox_512" if image_size == 512 else "first_order_vox"
     path = find_weights("first_order_vox_mobile" if mobile_net else official, weight_path)
     content = read(path)
     arrays = {net: _arrays_of(content, net, path) for net in ("kp_detector", "generator")}
-    spec = _spec_of(path, config)
+    if spec is None:
+        spec = _spec_of(path, None)
     networks = infer_firstorder(arrays, path) if spec is None else spec["model"]
     if mobile_net and not networks["generator"]["generator_cfg"].get("mobile_net"):
         raise WeightsError(f"{path} holds the full networks, not those for phones (mobile_net)")
@@ -392,7 +394,7 @@ def _spec_of(path: Path, config: Source | Mapping[str, Any] | None) -> dict[str,
     if isinstance(config, Mapping):
         spec, name = plain(config), "the config"
     else:
-        loaded = config_of(path, config)
+        loaded = config_of(path, config_given(config))
         if loaded is None:
             return None
         name = str(loaded.path)

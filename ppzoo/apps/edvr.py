@@ -26,7 +26,7 @@ from ppzoo.apps.films import (
     stem_of,
     target_of,
 )
-from ppzoo.apps.image_to_image import config_of
+from ppzoo.apps.image_to_image import config_given, config_of
 from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
 from ppzoo.apps.tiles import Tile, walk
 from ppzoo.apps.windows import Window, batches, windows
@@ -113,9 +113,10 @@ class EDVRPredictor:
             raise UserError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
         self.device = select_device(device)
         self.output = Path(output) / "EDVR"
+        given = config_given(config)
         self.weight_path = path = find_weights("edvr", weight_path)
         arrays = select_net(read(path), _NET, path, prefer_ema=True)
-        loaded = config_of(path, config)
+        loaded = config_of(path, given)
         spec: Any = infer_edvr(arrays, path) if loaded is None else loaded.model.kwargs.get(_NET)
         name = spec.name if isinstance(spec, Component) else (spec or {}).get("name")
         if name != "EDVRNet":

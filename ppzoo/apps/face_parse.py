@@ -21,6 +21,7 @@ from ppzoo.apps.faces import (
     choose_faces,
     detector_name,
     name_of,
+    pictures_of,
     result_path,
     run_on_pictures,
 )
@@ -202,6 +203,7 @@ def run(args: argparse.Namespace) -> dict[str, Path]:
         UserError: an option is wrong, the weights cannot be used, a picture has no face.
     """
     is_folder = Path(args.input).expanduser().is_dir()
+    pictures_of(args.input, args.output)  # before weights are read, or even downloaded
     predictor = FaceParsePredictor(
         None,
         weight_path=args.weights,

@@ -17,6 +17,11 @@ from ppzoo.data.folder import find_images
 from ppzoo.errors import ConfigError, DataError, WeightsError
 from ppzoo.faces.detector import DetectorName, Face, FaceDetector, build_detector
 
+NO_ENHANCEMENT = (
+    "face_enhancement needs GFPGAN, which ppzoo does not have yet: leave it out; to sharpen the "
+    "film, enlarge it afterwards by ppzoo predict restore --steps realsr"
+)
+
 
 def choose_faces(
     detector: FaceDetector, image: np.ndarray, which: int | str, name: str

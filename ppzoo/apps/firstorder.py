@@ -29,7 +29,7 @@ from ppzoo.apps.face_squares import (
     face_masks,
     without_doubles,
 )
-from ppzoo.apps.faces import detector_name, detector_of_picture, name_of
+from ppzoo.apps.faces import NO_ENHANCEMENT, detector_name, detector_of_picture, name_of
 from ppzoo.apps.films import (
     Film,
     Source,
@@ -43,7 +43,7 @@ from ppzoo.apps.films import (
 from ppzoo.apps.inference import BACKENDS
 from ppzoo.errors import DataError, UserError
 from ppzoo.faces.blend import paste, resize
-from ppzoo.faces.detector import DetectorName
+from ppzoo.faces.detector import DetectorName, check_detector
 from ppzoo.media.image import load_image
 from ppzoo.media.video import VideoInfo, VideoReader, VideoWriter, probe
 from ppzoo.runtime import select_device
@@ -152,15 +152,15 @@ class FirstOrderPredictor:
         progress: bool = True,
     ) -> None:
         if face_enhancement:
-            raise UserError(
-                "face_enhancement needs GFPGAN, which ppzoo does not have yet: leave it out"
-            )
+            raise UserError(NO_ENHANCEMENT)
         if best_frame is not None and best_frame < 0:
             raise UserError(f"best_frame is {best_frame}, expected 0 for the first one, 1, 2, ...")
         if not ratio > 0:
             raise UserError(f"ratio is {ratio}, expected more than 0")
         if detect_every < 1:
             raise UserError(f"detect_every is {detect_every}, expected at least 1 frame")
+        if not whole:
+            check_detector(face_detector, detector_weights)
         self.device = select_device(device)
         self.output, self.filename = Path(output), filename
         self.relative, self.adapt_scale = relative, adapt_scale

@@ -269,12 +269,23 @@ class ImageToImagePredictor:
         return self._runner
 
 
-def config_of(weight_path: Source, config: Source | None) -> TrainConfig | None:
+def config_given(config: Source | None) -> TrainConfig | None:
+    """Return the config given, which is read before weights are looked for, or even downloaded.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    return None if config is None else load_config(config)
+
+
+def config_of(weight_path: Source, config: Source | TrainConfig | None) -> TrainConfig | None:
     """Return the config given, else the `config.yaml` beside the weights, else None.
 
     Raises:
         ConfigError: it cannot be used.
     """
+    if isinstance(config, TrainConfig):
+        return config
     beside = Path(weight_path).with_name("config.yaml")
     if config is None and beside.is_file():
         config = beside

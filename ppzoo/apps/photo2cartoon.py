@@ -29,11 +29,12 @@ from ppzoo.apps.faces import (
     result_path,
     run_on_pictures,
 )
+from ppzoo.apps.image_to_image import config_given, config_of
 from ppzoo.apps.inference import make_runner
-from ppzoo.config import Component, load_config
+from ppzoo.config import Component, TrainConfig
 from ppzoo.errors import WeightsError
 from ppzoo.faces.align import align_face
-from ppzoo.faces.detector import DetectorName, Face, build_detector
+from ppzoo.faces.detector import DetectorName, Face, build_detector, check_detector
 from ppzoo.faces.portrait import SegmenterName, build_segmenter
 from ppzoo.faces.segmentation import Model
 from ppzoo.faces.warp import warp
@@ -107,9 +108,11 @@ class Photo2CartoonPredictor:
     ) -> None:
         self.device = select_device(device)
         self.output_path = None if output_path is None else Path(output_path)
+        check_detector(detector, detector_weights)
+        given = config_given(config)
         path = find_weights("photo2cartoon", weight_path)
         arrays = select_net(read(path), _NET, path, prefer_ema=True)
-        self.generator = registry.build(registry.GENERATORS, _spec(arrays, path, config))
+        self.generator = registry.build(registry.GENERATORS, _spec(arrays, path, given))
         load_state(self.generator, arrays, path)
         self.generator.eval()
         self.size = int(getattr(self.generator, "img_size", 256))
@@ -198,16 +201,14 @@ def moved(face: Face, matrix: np.ndarray) -> Face:
 def _spec(
     arrays: Mapping[str, np.ndarray],
     path: Path,
-    config: str | os.PathLike[str] | None,
+    config: TrainConfig | None,
 ) -> Any:
     """Return the generator that weights belong to, as a config would name it."""
-    beside = path.with_name("config.yaml")
-    if config is None and beside.is_file():
-        config = beside
-    if config is not None:
-        spec = load_config(config).model.kwargs.get("generator")
+    loaded = config_of(path, config)
+    if loaded is not None:
+        spec = loaded.model.kwargs.get("generator")
         if not isinstance(spec, Component):
-            raise WeightsError(f"{config} has no model.generator to load {path} into")
+            raise WeightsError(f"{loaded.path} has no model.generator to load {path} into")
         return spec
     shapes = {name: array.shape for name, array in arrays.items()}
     first, style = shapes.get("DownBlock.1.weight", ()), shapes.get("FC.0.weight", ())

@@ -18,7 +18,15 @@ from paddle import nn
 
 from ppzoo import registry
 from ppzoo.apps.films import EachFrame, Film, restore_film, stem_of
-from ppzoo.apps.image_to_image import Folded, OnError, Source, config_of, planned, report
+from ppzoo.apps.image_to_image import (
+    Folded,
+    OnError,
+    Source,
+    config_given,
+    config_of,
+    planned,
+    report,
+)
 from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner
 from ppzoo.apps.tiles import Tile, count_tiles, walk
 from ppzoo.config import Component
@@ -112,10 +120,11 @@ class SuperResolutionPredictor:
             )
         if backend is not None and backend not in BACKENDS:
             raise UserError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
+        given = config_given(config)
         self.weight_path = path = self._weights(weight_path)
         self.device = select_device(device)
         arrays = select_net(read(path), _NET, path, prefer_ema=True)
-        loaded = config_of(path, config)
+        loaded = config_of(path, given)
         if loaded is None:
             spec: Any = infer_network(arrays, path)
             self._black, self._white = 0.0, float(spec.get("rgb_range", 1.0))
@@ -471,6 +480,8 @@ def run_with(
             f"{args.input} is no picture; films are for: ppzoo predict restore --input "
             f"{args.input} --steps realsr (or esrgan)"
         )
+    # Before weights are read, or even downloaded.
+    planned(args.input, args.output, f".{args.format}", tuple(FORMATS))
     predictor = predictor_type(
         weight_path=args.weights,
         config=args.config,

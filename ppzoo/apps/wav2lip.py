@@ -21,9 +21,9 @@ import paddle
 
 import ppzoo.lipsync.wav2lip  # noqa: F401  (registers the network)
 from ppzoo import registry
-from ppzoo.apps.faces import detector_name, detector_of_film
+from ppzoo.apps.faces import NO_ENHANCEMENT, detector_name, detector_of_film
 from ppzoo.apps.films import Film, check_seconds, check_targets, say, size_of, target_of
-from ppzoo.apps.image_to_image import config_of
+from ppzoo.apps.image_to_image import config_given, config_of
 from ppzoo.apps.inference import BACKENDS, Runner, check_finite, make_runner, repeated
 from ppzoo.apps.talkers import (
     FaceFilm,
@@ -40,7 +40,7 @@ from ppzoo.apps.talkers import (
 from ppzoo.config import Component
 from ppzoo.errors import DataError, UserError, WeightsError
 from ppzoo.faces.blend import paste, resize, soft_mask
-from ppzoo.faces.detector import DetectorName, Face, FaceDetector
+from ppzoo.faces.detector import DetectorName, Face, FaceDetector, check_detector
 from ppzoo.faces.tracking import FaceTracker
 from ppzoo.media.mel import BANDS, SAMPLE_RATE, SILENCE, WINDOW
 from ppzoo.media.video import VideoWriter
@@ -158,7 +158,7 @@ class Wav2LipPredictor:
         progress: bool = True,
     ) -> None:
         if face_enhancement:
-            raise UserError("face_enhancement is not in the zoo yet: leave it out")
+            raise UserError(NO_ENHANCEMENT)
         _check_at_least(
             1,
             face_det_batch_size=face_det_batch_size,
@@ -189,9 +189,12 @@ class Wav2LipPredictor:
         self.lead = Fraction(lead).limit_denominator(10_000)
         self.preview, self.backend, self.progress = preview, backend, progress
         self.device = select_device(device)
+        if isinstance(face_detector, str):
+            check_detector(face_detector, detector_weights)
+        given = config_given(config)
         self.weight_path = path = find_weights("wav2lip", checkpoint_path)
         arrays = select_net(read(path), _NET, path, prefer_ema=True)
-        loaded = config_of(path, config)
+        loaded = config_of(path, given)
         spec: Any = infer_wav2lip(arrays, path)
         if loaded is not None:
             spec = loaded.model.kwargs.get("generator")

@@ -151,19 +151,28 @@ def build_detector(
         ConfigError: an unknown name, or weights for a detector that has none.
         WeightsError: weights that are missing or do not fit.
     """
+    check_detector(name, weight_path)
     if name == "auto":
-        if weight_path is not None:
-            raise ConfigError("a weight_path needs a detector by name: 'sfd' or 'blazeface'")
         name = best_at_hand()
         _log.info("faces are detected by %r, the best detector whose weights are here", name)
-    if name not in _CLASSES:
-        known = ", ".join(repr(known) for known in ("auto", *_CLASSES))
-        raise ConfigError(f"there is no face detector {name!r}: choose one of {known}")
-    if name == "cascade" and weight_path is not None:
-        raise ConfigError(f"the detector 'cascade' takes no weights, got {str(weight_path)!r}")
     module, class_name = _CLASSES[name]
     build = getattr(importlib.import_module(module), class_name)
     return build() if name == "cascade" else build(weight_path)
+
+
+def check_detector(name: DetectorName, weight_path: str | Path | None = None) -> None:
+    """Check what `build_detector` is to be given, before other weights are read or downloaded.
+
+    Raises:
+        ConfigError: an unknown name, or weights for a detector that has none.
+    """
+    if name != "auto" and name not in _CLASSES:
+        known = ", ".join(repr(known) for known in ("auto", *_CLASSES))
+        raise ConfigError(f"there is no face detector {name!r}: choose one of {known}")
+    if name == "auto" and weight_path is not None:
+        raise ConfigError("a weight_path needs a detector by name: 'sfd' or 'blazeface'")
+    if name == "cascade" and weight_path is not None:
+        raise ConfigError(f"the detector 'cascade' takes no weights, got {str(weight_path)!r}")
 
 
 def best_at_hand() -> DetectorName:

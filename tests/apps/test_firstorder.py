@@ -91,7 +91,7 @@ class Painter:
 class TestOptions:
     def test_options_are_checked(self, predictor):
         for options, message in (
-            ({"face_enhancement": True}, "GFPGAN"),
+            ({"face_enhancement": True}, "face_enhancement needs GFPGAN.*predict restore"),
             ({"best_frame": -1}, "best_frame is -1"),
             ({"ratio": 0}, "ratio is 0"),
             ({"detect_every": 0}, "detect_every is 0"),

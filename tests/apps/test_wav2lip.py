@@ -181,7 +181,7 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"face_enhancement": True}, "face_enhancement is not in the zoo yet"),
+            ({"face_enhancement": True}, "face_enhancement needs GFPGAN.*predict restore"),
             ({"wav2lip_batch_size": 0}, "wav2lip_batch_size is 0, expected at least 1"),
             ({"detect_every": 0}, "detect_every is 0"),
             ({"speaker": -1}, "speaker is -1, expected at least 0"),

@@ -124,6 +124,7 @@ FLAGS = {
 }
 OURS = {"first-order-demo": {"whole"}}
 REQUIRED = {"wav2lip": {"audio", "face"}}
+NONE = ("--checkpoint_path", "none.pdparams")  # weights that are not there
 VALUES = {str: "text", int: "7", float: "0.25"}
 
 
@@ -274,10 +275,28 @@ class TestFirstOrder:
             (("--source_image", "none.png"), r"there is no file none\.png \(--source_image\)"),
             (("--source_image", "source.png"), r"--driving_video FILE is missing"),
             (("--xpu",), r"--xpu is not available"),
+            (("--source_image", "."), r"\. is a folder: give a file \(--source_image\)"),
         ],
     )
     def test_what_is_missing(self, files, options, message, capsys):
         assert run("first-order-demo", *options) == 2
+        check_one_sentence(capsys, message)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--face_detector", "dlib"), r"no face detector 'dlib': choose one of"),
+            (("--config", "nope.yaml"), r"nope\.yaml"),
+            (("--config", "other.yaml"), r"other\.yaml describes no First Order Motion"),
+            (("--source_image", "driver.mp4"), r"driver\.mp4"),
+            (("--driving_video", "source.png"), r"source\.png"),
+        ],
+    )
+    def test_mistakes_are_told_before_weights_are_looked_for(
+        self, tmp_path, files, options, message, capsys
+    ):
+        (tmp_path / "other.yaml").write_bytes((ROOT / "configs/dcgan_mnist.yaml").read_bytes())
+        assert run("first-order-demo", *files, *options) == 2
         check_one_sentence(capsys, message)
 
     def test_the_official_weights_are_not_to_be_had(self, files, capsys):
@@ -359,7 +378,10 @@ class TestWav2Lip:
             (("--outfile", "new.avi"), r"cannot be written as new\.avi"),
             (("--checkpoint_path", "none.pdparams"), r"no weights file none\.pdparams"),
             (("--pads", "1", "2"), r"pads is \[1, 2\], expected four numbers"),
-            (("--face_enhancement",), r"face_enhancement is not in the zoo yet"),
+            (("--face_enhancement",), r"face_enhancement needs GFPGAN.*predict restore"),
+            (("--face", "speech.wav", *NONE), r"speech\.wav"),
+            (("--audio", "tiny.pdparams", *NONE), r"tiny\.pdparams"),
+            (("--face_detector", "dlib", *NONE), r"no face detector 'dlib': choose one of"),
         ],
     )
     def test_refusals_are_one_sentence(self, files, options, message, capsys):
@@ -399,6 +421,12 @@ class TestVideoEnhance:
         frame = read_image("output/EDVR/old_realsr_out/frames_pred/00000002.png")
         assert frame.shape == (16 * 16, 24 * 16, 3)
 
+    def test_all_weights_are_found_before_the_first_network_runs(self, tmp_path, files, capsys):
+        more = ("--process_order", "RealSR", "EDVR", "--EDVR_weight", "none.pdparams")
+        assert run("video-enhance", *files, *more) == 2
+        check_one_sentence(capsys, r"no weights file none\.pdparams")
+        assert not (tmp_path / "output").exists()
+
     def test_a_picture_by_realsr(self, tmp_path, files, capsys):
         write_image(tmp_path / "old.png", scene(1, 1)[0])
         more = ("--input", "old.png", "--process_order", "RealSR", "--output", "new")
@@ -410,7 +438,10 @@ class TestVideoEnhance:
         ("order", "message"),
         [
             ((), r"there is nothing to do: name networks by --process_order"),
-            (("--process_order", "EDVR", "edvr"), r"--process_order edvr: expected names out of"),
+            (
+                ("--process_order", "EDVR", "edvr"),
+                r"--process_order edvr: expected names out of RealSR, EDVR$",
+            ),
         ],
     )
     def test_orders_that_cannot_be(self, tmp_path, files, order, message, capsys):
@@ -440,6 +471,11 @@ class TestFaceParse:
         assert read_image("output/face_parse.png").shape == (256, 256, 3)
         assert run("face_parse", "--input_image", "grey.png") == 2
         check_one_sentence(capsys, r"no face in grey\.png \(looked for by 'cascade'\)")
+
+    def test_a_picture_is_read_before_weights(self, tmp_path, capsys):
+        (tmp_path / "x.png").write_bytes(b"no picture")
+        assert run("face_parse", "--input_image", "x.png") == 2
+        check_one_sentence(capsys, r"x\.png")
 
     def test_no_picture(self, capsys):
         assert run("face_parse") == 2
