@@ -24,6 +24,8 @@ from ppzoo.errors import DataError, UserError
 
 from .server import DATA, SUM, answering, serving
 
+COUNT = int(os.environ.get("PPZOO_FUZZ", "0"))
+
 
 @pytest.fixture
 def server():
@@ -466,9 +468,9 @@ class TestLyingServers:
         assert os.listdir(tmp_path) == [".f.lock"]
 
     @settings(
-        max_examples=100,
+        max_examples=COUNT or 80,
         deadline=None,
-        derandomize=True,
+        derandomize=not COUNT,
         database=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
