@@ -17,13 +17,46 @@ from ppzoo.download import file_sha256
 from ppzoo.errors import ConfigError, UserError, WeightsError
 from ppzoo.weights import match_state, read, select_net, write_pdparams, write_safetensors
 from ppzoo.weights.load import is_network, listed
-from ppzoo.weights.manifest import OFFICIAL, cached_path, find_weights, official_weights
+from ppzoo.weights.manifest import (
+    OFFICIAL,
+    WeightsFile,
+    cached_path,
+    find_weights,
+    local_weights,
+    official_weights,
+)
 from ppzoo.weights.pickles import shown
 from ppzoo.weights.torch_names import TorchArrays
 
 _SUFFIXES = (".safetensors", ".pdparams")
 # What official files hold that are not weights.
 _OTHER_FILES = (".npy", ".dat", ".tar")
+# What takes official files: a predictor, a metric, a detector. The others wait for their networks.
+USED_BY = {
+    "inception_v3": "FID",
+    "lpips_vgg16": "LPIPS, PerceptualLoss",
+    "lpips_lin_vgg": "LPIPS",
+    "vgg19": "PerceptualLoss, firstorder (training)",
+    "s3fd": "face detector sfd",
+    "blazeface": "face detector blazeface",
+    "bisenet": "faceparse",
+    "faceseg": "photo2cartoon (mask)",
+    "photo2cartoon": "photo2cartoon",
+    "first_order_vox": "firstorder",
+    "first_order_vox_512": "firstorder --image-size 512",
+    "first_order_vox_mobile": "firstorder --mobile-net",
+    "wav2lip": "wav2lip",
+    "syncnet": "wav2lip (training), LSE",
+    "realsr": "realsr",
+    "realsr_df2k": "realsr",
+    "realsr_dped": "realsr",
+    "realsr_merge": "realsr",
+    "esrgan": "esrgan",
+    "esrgan_psnr": "esrgan",
+    "edvr": "edvr",
+}
+_COLUMNS = ("name", "file", "used by", "here", "layout", "licence")
+_NONE = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -218,22 +251,41 @@ def _plain(array: np.ndarray, suffix: str) -> np.ndarray:
 def _list(only_here: bool, as_json: bool) -> int:
     rows = []
     for name, entry in OFFICIAL.items():
-        path = cached_path(name)
-        size = path.stat().st_size if path.is_file() else None
-        if size is not None or not only_here:
-            facts = {"name": name, "layout": entry.layout, "licence": entry.licence}
-            rows.append(facts | {"url": entry.url, "path": str(path), "bytes": size})
+        path = local_weights(name)
+        if path is not None or not only_here:
+            rows.append(_facts(entry, path))
     if as_json:
         _say(json.dumps(rows, indent=2))
         return 0
-    widths = [max((len(row[key]) for row in rows), default=0) for key in ("name", "layout")]
-    for row in rows:
-        here = "" if row["bytes"] is None else f"  {row['bytes'] / 2**20:.1f} MiB here"
-        name, layout = row["name"].ljust(widths[0]), row["layout"].ljust(widths[1])
-        _say(f"{name}  {layout}  {row['licence']}{here}")
     if only_here and not rows:
         _note(f"no official file is in {_folder()}")
+        return 0
+    table = [_COLUMNS, *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        _say("  ".join(padded).rstrip())
     return 0
+
+
+def _facts(entry: WeightsFile, path: Path | None) -> dict[str, Any]:
+    """Return what is known of an official file, and where it is, or belongs where it is not."""
+    return {
+        "name": entry.name,
+        "file": entry.filename,
+        "used_by": USED_BY.get(entry.name),
+        "layout": entry.layout,
+        "licence": entry.licence,
+        "url": entry.url,
+        "path": str(path or cached_path(entry.name)),
+        "bytes": None if path is None else path.stat().st_size,
+    }
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    here = _NONE if row["bytes"] is None else f"{row['bytes'] / 2**20:.1f} MiB"
+    used = row["used_by"] or _NONE
+    return row["name"], row["file"], used, here, row["layout"], row["licence"]
 
 
 def _download(names: Sequence[str], as_json: bool) -> int:
@@ -255,7 +307,7 @@ def _download(names: Sequence[str], as_json: bool) -> int:
 
 
 def _verify(files: Sequence[str], as_json: bool) -> int:
-    chosen = list(files) or [name for name in OFFICIAL if cached_path(name).is_file()]
+    chosen = list(files) or [name for name in OFFICIAL if local_weights(name)]
     if not chosen:
         _note(f"no official file is in {_folder()}")
     found: list[dict[str, Any]] = []
@@ -282,7 +334,7 @@ def _checked(item: str) -> dict[str, Any]:
     """
     path = Path(item)
     if item in OFFICIAL:
-        if not cached_path(item).is_file():
+        if local_weights(item) is None:
             raise WeightsError(f"{item} is not on this computer: ppzoo weights download {item}")
         path = find_weights(item)
         if path.suffix in _OTHER_FILES:
