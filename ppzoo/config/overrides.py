@@ -143,7 +143,9 @@ def _may_add(node: Node, override: Override, done: int, owner: str | None) -> bo
     if where in CLOSED:
         is_section = path in CLOSED or path in FREE
         return override.keys[done] in CLOSED[where] and (is_last or is_section)
-    if where in FREE or where.rpartition(".")[0] in FREE:
+    if where in FREE:  # null leaves out what is there: of another name it would do nothing
+        return not is_last or override.value.value is not None
+    if where.rpartition(".")[0] in FREE:
         return True
     if where == "optimizer" and override.keys[done] == "lr":
         return is_last

@@ -132,6 +132,14 @@ def test_options_of_sections_need_not_be_in_the_file(load: Load) -> None:
     assert config.optimizer["optim"].component.kwargs == {"beta1": 0.5}
 
 
+def test_null_leaves_out_one_metric(load: Load) -> None:
+    text = MINIMAL + "validate: {metrics: {fid: {name: FID}, psnr: {name: PSNR}}}\n"
+    assert list(load(text, "validate.metrics.fid=null").validation.metrics) == ["psnr"]
+    assert load(text, "validate.metrics=null").validation.metrics == {}
+    with pytest.raises(ConfigError, match=r"no key 'fdi'; did you mean 'fid'\?"):
+        load(text, "validate.metrics.fdi=null")
+
+
 def test_total_iters_shortens_a_run_that_is_counted_in_epochs(write: Write) -> None:
     path = write(TEXT)
     config = load_config(path, ["total_iters=2"])
