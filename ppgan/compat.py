@@ -18,7 +18,7 @@ from typing import Any
 from ppgan.tables import ALIASES, HOMES, MISSING, MISSING_MODULES, REGISTRIES
 from ppzoo.errors import NotHereYetError, UnknownNameError
 from ppzoo.paddlegan_names import has_name
-from ppzoo.registry import Registry
+from ppzoo.registry import Registry, suggest
 
 _ADVICE = "docs/migrating.md of ppzoo says where PaddleGAN's names are"
 # A package that the installer made of a folder notes here where that folder is.
@@ -57,7 +57,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Return how to make a module of PaddleGAN's, None for others."""
-        if name in ALIASES or name in HOMES or _missing(name) is not None:
+        if name in ALIASES or name in HOMES or _missing(name) is not None or _near(name):
             # All are packages: of others, Python would not ask for `module.name`.
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         return None
@@ -71,6 +71,10 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         instead = _missing(spec.name)
         if instead is not None:
             raise MissingImportError(spec.name, instead)
+        near = "" if spec.name in ALIASES or spec.name in HOMES else _near(spec.name)
+        if near:
+            module, _, attribute = spec.name.rpartition(".")
+            raise ImportError(f"{module} has no {attribute!r}{near}", name=module)
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Let the module look its names up where they are."""
@@ -120,11 +124,26 @@ def hooks(module: str) -> Hooks:
         instead = _missing(inner)
         if instead is not None:
             raise MissingAttributeError(inner, instead)
-        if importlib.util.find_spec(inner) is not None:
+        spec = importlib.util.find_spec(inner)
+        is_ours = spec is not None and isinstance(spec.loader, Finder)
+        if is_ours and inner not in ALIASES and inner not in HOMES:
+            raise _no(module, name)  # it was found for what it is like
+        if spec is not None:
             return importlib.import_module(inner)
         raise _no(module, name)
 
-    return get, lambda: sorted({*vars(sys.modules[module]), *names()})
+    def listed() -> list[str]:
+        held = vars(sys.modules[module])
+        return sorted({*names(), *(name for name in held if _is_shown(module, name, held[name]))})
+
+    return get, listed
+
+
+def _is_shown(module: str, name: str, value: Any) -> bool:
+    """Tell whether a name in a module is one of PaddleGAN's, and not what this package imports."""
+    if isinstance(value, types.ModuleType):
+        return value.__name__ in HOMES or value.__name__ in ALIASES
+    return name.startswith("__") or getattr(value, "__module__", None) == module
 
 
 def _hooks_of_alias(module: str, package: str) -> Hooks:
@@ -169,8 +188,19 @@ def _missing(name: str) -> str | None:
     return instead
 
 
+def _near(name: str) -> str:
+    """Return what may have been meant by a name that a module does not have, "" if nothing."""
+    module, _, attribute = name.rpartition(".")
+    package = ALIASES.get(module, module)
+    if package not in HOMES or attribute.startswith("_"):
+        return ""
+    held = [name for registry in REGISTRIES.get(package, ()) for name in registry]
+    known = {*HOMES[package], *MISSING.get(package, {}), *held}
+    return "" if attribute in known else suggest(attribute, sorted(known))
+
+
 def _no(module: str, name: str) -> AttributeError:
-    advice = "" if name.startswith("_") else f": {_ADVICE}"
+    advice = "" if name.startswith("_") else _near(f"{module}.{name}") or f": {_ADVICE}"
     return AttributeError(f"module {module!r} has no attribute {name!r}{advice}", name=name)
 
 

@@ -13,6 +13,7 @@ import importlib
 import importlib.machinery
 import importlib.metadata
 import os
+import re
 import signal
 import sys
 import threading
@@ -25,6 +26,8 @@ from ppzoo import registry, runtime
 from ppzoo.apps import PREDICTORS, add_overrides
 from ppzoo.errors import ConfigError, UserError
 
+# Flags of sizes, where -1 stands for any.
+_SIZES = ("-s", "--sizes", "--inputs_size")
 REGISTRIES = {
     "models": registry.MODELS,
     "generators": registry.GENERATORS,
@@ -168,9 +171,23 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="check and print the config, train nothing")
 
 
+def _with_sizes(argv: Sequence[str]) -> list[str]:
+    """Return a command line with sizes such as `-s -1,3,64,64` as argparse wants them, after `=`.
+
+    It takes words that begin with a minus for flags, but for single numbers.
+    """
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] in _SIZES and re.match(r"-1\b", word):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     try:
-        args = parser.parse_args(argv)
+        args = parser.parse_args(_with_sizes(sys.argv[1:] if argv is None else argv))
         call: Callable[[argparse.Namespace], int | None] = args.call
         with _ending_in_order():
             return call(args) or 0

@@ -113,6 +113,9 @@ class Network:
         import paddle
         from paddle import inference
 
+        inner = Path(folder, "fom_dy2st")
+        if inner.is_dir() and not Path(folder, f"{name}.pdiparams").is_file():
+            folder = str(inner)  # the folder above was given
         graphs = [Path(folder, name + suffix) for suffix in (".json", ".pdmodel")]
         graph = next((path for path in graphs if path.is_file()), None)
         arrays = Path(folder, f"{name}.pdiparams")

@@ -293,8 +293,11 @@ def _write(net: nn.Layer, shapes: Sequence[Shape], prefix: Path) -> None:
         raise
     except Exception as error:  # the network's own code runs, with sizes that it may not take
         line = next(iter(reversed(str(error).strip().splitlines())), type(error).__name__)
+        reason = line.strip().removeprefix("ValueError: ")
+        if any(len(shape) != 4 for shape in shapes):
+            reason = f"pictures have four sizes, such as 1,3,256,256 ({reason})"
         raise UserError(
-            f"{prefix.name} cannot be exported with inputs of {_shown(shapes)}: {line.strip()}"
+            f"{prefix.name} cannot be exported with inputs of {_shown(shapes)}: {reason}"
         ) from error
     apart = deviation(found, expected)
     if not apart <= _MOST:

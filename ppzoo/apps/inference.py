@@ -110,7 +110,7 @@ class Runner:
             ordered = sorted(measured, key=measured.__getitem__)
             parts.append(", ".join(f"{k} {1000 * measured[k]:.0f} ms" for k in ordered))
         elif not refused:
-            parts.append("not measured")
+            parts.append("other backends not measured")
         parts += [f"{name} refused: {reason}" for name, reason in refused.items()]
         return "; ".join(parts)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ from ppzoo.model import Model
 from ppzoo.weights import load_state, match_state, read, select_net, write_pdparams
 from ppzoo.weights.load import listed
 from ppzoo.weights.pickles import shown
+
+_LOG = logging.getLogger(__name__)
 
 FORMAT = 1
 SUFFIX = "_checkpoint.pdparams"
@@ -260,6 +263,8 @@ def load_weights(path: Path, model: Model, *, prefer_ema: bool = False) -> list[
     present = [name for name in model.nets if isinstance(content.get(name), Mapping)]
     if len(model.nets) == 1:
         present = list(model.nets)  # a file of one network need not name it
+    if not present and any(isinstance(value, np.ndarray) for value in content.values()):
+        present = [_only_fitting(content, model, path)]
     if not present:
         raise WeightsError(
             f"{path} has none of the networks {', '.join(model.nets)} of this model; its entries "
@@ -276,6 +281,27 @@ def load_weights(path: Path, model: Model, *, prefer_ema: bool = False) -> list[
     for name, arrays in found.items():
         load_state(model.nets[name], arrays, f"{path} ({name})")
     return [name for name in model.nets if name not in found]
+
+
+def _only_fitting(content: Mapping[Any, Any], model: Model, path: Path) -> str:
+    """Return the one network of a model that weights without a name of a network fit.
+
+    Raises:
+        WeightsError: they fit none, or several.
+    """
+    fitting = []
+    for name, net in model.nets.items():
+        with contextlib.suppress(WeightsError):
+            match_state(net, select_net(content, name, path), path)
+            fitting.append(name)
+    if len(fitting) == 1:
+        _LOG.warning("%s names no network, and is taken for %s, which it fits", path, fitting[0])
+        return fitting[0]
+    if fitting:
+        reason = f"{' and '.join(fitting)} alike: save it as {{'{fitting[0]}': weights}}"
+    else:
+        reason = f"none of {', '.join(model.nets)}: give the config that it was trained with"
+    raise WeightsError(f"{path} holds one network without a name, which fits {reason}")
 
 
 def differing_options(old: Any, new: Any, where: str = "") -> list[str]:

@@ -301,6 +301,8 @@ def load_image(image: Any) -> np.ndarray:
             return _as_rgb(ImageOps.exif_transpose(opened))
         except Exception as error:  # as in `read_image`: a file that is only now decoded
             raise DataError(f"the picture cannot be used: {error}") from error
+    if image is None:
+        raise DataError("expected a path, a Pillow image or an array, and there is None")
     array = np.asarray(image)
     is_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
     if array.dtype not in (np.uint8, np.uint16) or not is_shape or array.size == 0:

@@ -310,6 +310,8 @@ def as_picture(image: Any) -> Picture:
         # As with files: this one may be decoded only now.
         except Exception as error:
             raise DataError(f"the picture cannot be used: {error}") from error
+    if image is None:
+        raise DataError("expected a path, a Pillow image or an array, and there is None")
     array = np.asarray(image)
     is_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
     if array.dtype not in (np.uint8, np.uint16) or not is_shape or array.size == 0:

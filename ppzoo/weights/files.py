@@ -192,9 +192,10 @@ def _read_pickle(path: Path, file: BinaryIO, size: int) -> dict[Any, Any]:
         else:
             content = pickles.load(file, size)
     except pickles.RefusedError as error:
+        advice = "; of a whole model of PyTorch's, save model.state_dict()" if is_torch else ""
         raise WeightsError(
             f"{path} is refused, because it holds {error}: only arrays, numbers, text and "
-            "containers are read, so that no file can run code"
+            f"containers are read, so that no file can run code{advice}"
         ) from error
     except pickles.TruncatedError as error:
         raise WeightsError(

@@ -212,3 +212,19 @@ def test_the_command(tmp_path, trained, capsys, monkeypatch):
     assert capsys.readouterr().out == f"pix2pixmodel_netG: {path}\n"
     assert cli.main([str(each) for each in [*arguments[:-1], "1,3"]]) == 2
     check_one_sentence(capsys, "cannot be exported with inputs of 1 x 3")
+
+
+def test_sizes_that_are_not_of_pictures(tmp_path, trained):
+    config, _, weights = trained("cyclegan")
+    with pytest.raises(UserError, match="pictures have four sizes, such as 1,3,256,256") as caught:
+        export_networks(config, weights, parse_sizes("1,3;1,3"), tmp_path / "out")
+    assert "ValueError" not in str(caught.value)
+
+
+@pytest.mark.parametrize("flag", ["-s", "--sizes"])
+def test_sizes_may_begin_with_a_minus(flag, monkeypatch):
+    found = []
+    monkeypatch.setattr(export, "run", lambda args: found.append(args.sizes))
+    command = ["export", "-c", "x.yaml", "--weights", "w", flag, "-1,3,64,64;1,2"]
+    assert cli.main(command) == 0
+    assert found == ["-1,3,64,64;1,2"]

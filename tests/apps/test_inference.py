@@ -124,7 +124,7 @@ def test_next_process_finds_it_again(home: Path, monkeypatch: pytest.MonkeyPatch
     net.model.model[0].weight.set_value(net.model.model[0].weight * 2)
     cold = make_runner(net, example, ["static"], multiple=32, measured=False)
     assert (cold.backend, cold.results) == ("dynamic", {})
-    assert cold.describe().endswith("not measured")
+    assert cold.describe().endswith("; other backends not measured")
 
 
 @pytest.mark.parametrize("answer", [{"seconds": 1e-9}, {"refused": "it fails"}])

@@ -380,8 +380,7 @@ def test_load_of_a_single_network(tmp_path: Path, run: Trainer) -> None:
     model = make_trainer("wgan", tmp_path).model
     arrays = {key: value.numpy() for key, value in run.model.nets.netG.state_dict().items()}
     write_pdparams(tmp_path / "flat", arrays)
-    with pytest.raises(WeightsError, match=r"none of the networks netG, netD.*l1\.0\.weight"):
-        checkpoint.load_weights(tmp_path / "flat", model)
+    assert checkpoint.load_weights(tmp_path / "flat", model) == ["netD"]
     del model.nets["netD"]
     assert checkpoint.load_weights(tmp_path / "flat", model) == []
 
@@ -462,3 +461,29 @@ def test_junk_anywhere_is_told_and_ends_no_process(
             told += str(error).isprintable()
     assert told > 10
     checkpoint.restore(content, run.model, None, path)
+
+
+def test_load_of_weights_without_a_name_by_what_they_fit(
+    tmp_path: Path, run: Trainer, caplog: Any
+) -> None:
+    state = {key: value.numpy() for key, value in run.model.nets.netG.state_dict().items()}
+    write_pdparams(tmp_path / "flat.pdparams", state)
+    other = make_trainer("wgan", tmp_path)
+    other.load(tmp_path / "flat.pdparams")
+    for key, value in other.model.nets.netG.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), state[key])
+    assert "flat.pdparams names no network, and is taken for netG" in caplog.text
+    assert "has no netD" in caplog.text
+    state.popitem()
+    write_pdparams(tmp_path / "part.pdparams", state)
+    with pytest.raises(WeightsError, match="without a name, which fits none of netG, netD"):
+        other.load(tmp_path / "part.pdparams")
+
+
+def test_load_of_weights_without_a_name_that_fit_several(tmp_path: Path) -> None:
+    trainer = make_trainer("cyclegan", tmp_path)
+    first = next(iter(trainer.model.nets))
+    state = {key: value.numpy() for key, value in trainer.model.nets[first].state_dict().items()}
+    write_pdparams(tmp_path / "flat.pdparams", state)
+    with pytest.raises(WeightsError, match=rf"fits {first} and .* alike: save it as {{'{first}'"):
+        trainer.load(tmp_path / "flat.pdparams")

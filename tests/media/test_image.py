@@ -458,3 +458,11 @@ class TestLoadImage:
         for opened in (Image.open(tmp_path / "a.png"), io.BytesIO(half), io.BytesIO(b"no")):
             with pytest.raises(DataError, match="the picture cannot be used"):
                 load_image(opened)
+
+
+def test_none_is_no_picture():
+    from ppzoo.media.picture import as_picture
+
+    for read in (load_image, as_picture):
+        with pytest.raises(DataError, match=r"expected a path, .* and there is None"):
+            read(None)

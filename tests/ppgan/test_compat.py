@@ -361,3 +361,24 @@ class TestPaddleGANBeside:
         )
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith("ImportError: PaddleGAN 2.1.0 is installed")
+
+
+def test_names_that_are_misspelt_are_suggested():
+    with pytest.raises(ImportError, match="did you mean 'FirstOrderPredictor'") as caught:
+        names_of("from ppgan.apps import FirstOrderPredictr")
+    assert not isinstance(caught.value, NotHereYetError)
+    apps = importlib.import_module("ppgan.apps")
+    assert not hasattr(apps, "FirstOrderPredictr")
+    with pytest.raises(AttributeError, match="did you mean 'FirstOrderPredictor'"):
+        apps.FirstOrderPredictr  # noqa: B018
+    with pytest.raises(ImportError, match="did you mean 'RRDBNet'"):
+        names_of("from ppgan.models.generators.rrdb_net import RRDBNett")
+    with pytest.raises(ImportError, match=r"docs/migrating|cannot import name 'Nonsense'"):
+        names_of("from ppgan.apps import Nonsense")
+
+
+@pytest.mark.parametrize("module", ["ppgan", "ppgan.apps", "ppgan.models", "ppgan.datasets"])
+def test_dir_has_no_more_than_paddlegans_names(module):
+    shown = dir(importlib.import_module(module))
+    assert not {"sys", "annotations", "tables", "compat", "ppzoo", "hooks"} & set(shown)
+    assert "__file__" in shown

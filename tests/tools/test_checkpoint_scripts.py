@@ -170,9 +170,7 @@ class TestFomInfer:
         assert infos[0].has_audio
         animator = load_animator(weights, SMOKE / "firstorder.yaml", image_size=32)
         frames = list(VideoReader("films/0.mp4"))
-        networks = [
-            fom_infer.Network("out/fom_dy2st", n, "cpu") for n in ("kp_detector", "generator")
-        ]
+        networks = [fom_infer.Network("out", n, "cpu") for n in ("kp_detector", "generator")]
         for source in (None, pattern(32, 32, seed=4)):
             still = frames[0] if source is None else source
             expected = animator.animate(still, frames, adapt_scale=False)
