@@ -42,7 +42,6 @@ SHORT = (
     "seed=0",
     "device=cpu",
 )
-PICTURES = ("validate.interval=2", "validate.save_img=true")
 NOTHING = "nothing"
 HEAD = (
     "| PaddleGAN's file · 文件 | model · 模型 | ppzoo | evaluates · 评测 | ours · 对应配置 |",
@@ -182,7 +181,7 @@ def train_and_evaluate(file: Path, model: str, limits: Limits) -> Row:
         (weights,) = runs.glob("*/iter_2_weight.pdparams")
         pictures = folder / "pictures"
         flags = ["--evaluate-only", "--load", str(weights)]
-        wrong = _run(limits, file, flags, [*options, *PICTURES, f"output_dir={pictures}"])
+        wrong = _run(limits, file, flags, [*options, f"output_dir={pictures}"])
         if not wrong and not list(pictures.glob("*/visual_test/*.png")):
             wrong = "it drew no pictures"
     if wrong:
@@ -242,7 +241,7 @@ def table(rows: Iterable[Row]) -> str:
             "losses, metrics and teachers. *evaluates*: what the file asks for while it trains,",
             "and got. Where that is *nothing*, it has no `validate`, or neither metrics nor",
             "`save_img` in it; the trained weights then drew pictures of the test data, by",
-            "`--evaluate-only --load` and `-o validate.interval=2 validate.save_img=true`.",
+            "`--evaluate-only --load`.",
             "*parses*: the whole file is read, and all that ppzoo knows in it is checked; one",
             "sentence names what ppzoo does not have yet, and training ends with it.",
             "",
@@ -251,8 +250,7 @@ def table(rows: Iterable[Row]) -> str:
             "*trains*：原文件训练两步，只用 `-o` 改了数据路径（数据为程序绘制）、训练长度、间隔、",
             "随机种子、设备（CPU）与批大小（至多 2）；损失、指标与教师网络以随机权重代替官方权重。",
             "*evaluates*：该文件在训练中要求的评测，均已完成。*nothing* 表示文件没有 `validate`，",
-            "或其中既无指标也无 `save_img`；训练后另用 `--evaluate-only --load` 与",
-            "`-o validate.interval=2 validate.save_img=true` 绘制了测试图片。",
+            "或其中既无指标也无 `save_img`；训练后另用 `--evaluate-only --load` 绘制了测试图片。",
             "*parses*：整个文件被读取，其中 ppzoo 已有的部分都经过检查；",
             "报错只有一句话，说明 ppzoo 还没有什么。",
             "",
