@@ -8,7 +8,6 @@ import os
 import random
 import socket
 import sys
-from collections.abc import Iterator
 
 # Two workers of one thread each finish sooner than one process of two threads, and two of two would
 # fight over the cores. Set before anything imports paddle, which reads it once.
@@ -45,14 +44,12 @@ def same_random_states() -> None:
 
 
 @pytest.fixture(autouse=True)
-def same_log() -> Iterator[None]:
-    """Leave ppzoo's log as it was, so that no test reads what another one has made it say."""
+def same_log() -> None:
+    """Begin with ppzoo's log as it is before anything runs: trainings make it speak on stdout."""
     logger = logging.getLogger("ppzoo")
-    handlers, level, propagates = list(logger.handlers), logger.level, logger.propagate
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
-    logger.propagate = propagates
+    logger.handlers.clear()
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
 
 
 @pytest.fixture(autouse=True)
