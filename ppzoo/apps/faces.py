@@ -84,14 +84,7 @@ def detector_of_film(
 ) -> FaceDetector:
     """Build a detector of the faces in films, the same wherever films are looked at.
 
-    Args:
-        name: see `build_detector`.
-        weights: see `build_detector`.
-        option: what the detector is chosen by, for errors.
-
-    Raises:
-        ConfigError: an unknown name, or weights for a detector that has none.
-        WeightsError: weights that are missing or do not fit; says how to do without.
+    Arguments and errors are those of `detector_of_picture`.
     """
     return detector_of_picture(name, weights, option).for_films()
 

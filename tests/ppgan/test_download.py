@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from ppzoo.errors import DataError, UserError
 from ppzoo.weights import write_pdparams
 
 from ..server import DATA, serving
+from ..weights.mutants import zipped
 
 
 @pytest.fixture
@@ -35,14 +35,6 @@ def home(tmp_path, monkeypatch):
     home.mkdir()
     monkeypatch.setenv("PPZOO_HOME", str(home))
     return home
-
-
-def zipped(members):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
 
 
 def test_goes_on_after_a_cut(server, home):

@@ -465,7 +465,8 @@ def torch_legacy(draw):
     return usually(draw, whole_file, damaged(whole_file), one_in=6)
 
 
-def _zipped(members):
+def zipped(members):
+    """Return a ZIP archive of contents by name."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for member, data in members.items():
@@ -479,7 +480,7 @@ def _framed(header, body):
 
 # A whole file of each kind.
 _PROGRAM = b"\x80\x02" + state_dict([("w", tensor(storage("Float", "0", 2), 0, (2,), (1,)))]) + b"."
-ONE_ZIP = _zipped({"archive/data.pkl": _PROGRAM, "archive/data/0": bytes(8)})
+ONE_ZIP = zipped({"archive/data.pkl": _PROGRAM, "archive/data/0": bytes(8)})
 ONE_LEGACY = (
     LEGACY
     + b"\x80\x02M\xe9\x03."
@@ -543,7 +544,7 @@ def overlapping_parts(count, size):
         (f"w{index}", tensor(storage("Byte", str(index), length), 0, (1,), (1,)))
         for index, (_, _, length) in enumerate(sizes)
     ]
-    whole_file = _zipped({"archive/data.pkl": b"\x80\x02" + state_dict(tensors) + b"."})
+    whole_file = zipped({"archive/data.pkl": b"\x80\x02" + state_dict(tensors) + b"."})
     end = whole_file.index(b"PK\x01\x02")
     data, directory = whole_file[:end] + kernel, whole_file[end : whole_file.index(b"PK\x05\x06")]
     place = end
