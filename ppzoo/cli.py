@@ -49,6 +49,8 @@ COMMANDS = {
     "export": ("write networks as Paddle's inference models", "ppzoo.apps.export"),
     "weights": ("official files: list, download, verify; convert weights", "ppzoo.apps.weights"),
     "measure": ("compare folders of pictures, films, lips and sound", "ppzoo.apps.measure"),
+    "grade": ("grade a folder of homework, offline", "ppzoo.course.grade"),
+    "homework": ("export homework to hand it in", "ppzoo.course.export"),
 }
 # Where the second word stands for a module of its own, which adds it as a positional argument.
 SPECIAL = {

@@ -27,6 +27,7 @@ ROWS: tuple[set[str], ...] = (
     {"model", "faces"},
     TASKS | {"engine"},
     {"apps"},
+    {"course"},
     {"cli"},
     {"__main__", "tools", "notebooks", "homework", "ppgan"},
 )

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process in which a student's notebook runs: a Jupyter kernel that gave up what it can.
+
+Limits of memory, processor time and file sizes; by Landlock, where the system has it, no files but
+Python's own and its folder's, no TCP, no signals to others; and by an audit hook of Python's, which
+works everywhere but binds Python code only, no new processes, no network, no writing elsewhere.
+Not a sandbox against somebody who attacks the machine: docs/grading.md says what is promised.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ppzoo.course import landlock
+
+_PR_SET_PDEATHSIG = 1
+_LARGEST_FILE = 512 * 2**20
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix/store", "/etc", "/proc", "/System")
+_SYSTEM_LISTS = ("/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_NO_PROCESSES = "a submission may not start or end other processes · 作业代码不能启动或结束其他进程"
+_NO_NETWORK = "a submission may not use the network · 作业代码不能访问网络"
+_NO_FILE = "a submission may not open this file · 作业代码不能打开此文件"
+_PROCESSES = {
+    "os.exec", "os.fork", "os.forkpty", "os.kill", "os.killpg", "os.posix_spawn", "os.spawn",
+    "os.system", "pty.spawn", "signal.pthread_kill", "subprocess.Popen",
+}  # fmt: skip
+_NETWORK = {"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"}
+_PATHS = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.link", "os.symlink",
+          "os.chmod", "os.chown", "shutil.rmtree", "os.utime"}  # fmt: skip
+
+
+def main(text: str) -> None:
+    """Confine this process and become a kernel.
+
+    Args:
+        text: JSON: `box`, the folder that may be written to, with `work` in it; `denied`, folders
+            that hold what is nobody's business; `memory` in bytes, `seconds`, `connection_file`;
+            `preload`, modules to import first, since their import starts processes, as Paddle's.
+    """
+    task = json.loads(text)
+    box = Path(task["box"]).resolve()
+    _end_with_parent()
+    _limit(task["memory"], task["seconds"])
+    # Imported before anything is forbidden, and before the student's folder is on the path.
+    from ipykernel.kernelapp import IPKernelApp
+
+    known = landlock.confine(_allowed(box))
+    for module in task["preload"]:
+        importlib.import_module(module)
+    os.chdir(box / "work")
+    sys.addaudithook(_guard(str(box), tuple(task["denied"]), bool(known)))
+    IPKernelApp.launch_instance(
+        argv=[
+            "-f",
+            task["connection_file"],
+            "--HistoryManager.enabled=False",
+            "--IPKernelApp.parent_handle=0",
+        ]
+    )
+
+
+def _allowed(box: Path) -> dict[Path, int]:
+    allowed = {Path(name): landlock.READ for name in (*_SYSTEM, *_SYSTEM_LISTS)}
+    allowed |= {Path(name): landlock.READ | landlock.WRITE_FILE for name in _DEVICES}
+    package = Path(__file__).resolve().parents[1]
+    for name in {sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, sys.path)}:
+        place = Path(name).resolve()
+        # A clone of the repository holds the homework's solutions beside the package.
+        is_clone = place == package.parent and not place.name.endswith("-packages")
+        allowed[place] = landlock.LIST if is_clone else landlock.READ
+    allowed[package] = landlock.READ
+    allowed[box] = landlock.EVERYTHING
+    return allowed
+
+
+def _guard(box: str, denied: tuple[str, ...], confined: bool) -> Callable[[str, tuple], None]:
+    """Return an audit hook; what it refuses raises `PermissionError` in the student's code."""
+    writable = (box + os.sep, *(_DEVICES))
+
+    def within(path: Any, folders: tuple[str, ...]) -> bool:
+        real = os.path.realpath(os.fsdecode(path))
+        return any(real == folder.rstrip(os.sep) or real.startswith(folder) for folder in folders)
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = args
+            if not isinstance(path, str | bytes):
+                return
+            writes = isinstance(flags, int) and flags & _WRITING
+            if (writes and not within(path, writable)) or (denied and within(path, denied)):
+                raise PermissionError(f"{_NO_FILE}: {os.fsdecode(path)}")
+        elif event in _PROCESSES:
+            raise PermissionError(_NO_PROCESSES)
+        elif event in _NETWORK:
+            raise PermissionError(_NO_NETWORK)
+        elif event in _PATHS and isinstance(args[0], str | bytes) and not within(args[0], writable):
+            raise PermissionError(f"{_NO_FILE}: {os.fsdecode(args[0])}")
+
+    return hook
+
+
+def _limit(memory: int, seconds: float) -> None:
+    cores = os.cpu_count() or 1
+    # The judge measures the time; this is for the case that the judge is gone.
+    cpu = int(seconds * cores) + 30
+    for kind, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_FSIZE, _LARGEST_FILE),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, most = resource.getrlimit(kind)
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(kind, (value, value))
+    # A file that grows too large is an error in the student's code, and not the kernel's end.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hidden tests are written with: questions to the student's notebook, and what is expected.
+
+A hidden test asks for values and judges them: `expect(ask("answer_1") == "B", "...")`. Under
+`ppzoo grade` the question goes to the student's kernel and the judging happens in a process that
+the student's code has no part in, so that what it did to `assert` or NumPy is of no use, and the
+right values never reach it. In a teacher's own notebook, and under nbgrader, both are in one.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+LONGEST_ANSWER = 8 * 2**20  # characters
+LARGEST_FILE = 64 * 2**20  # bytes
+
+
+class Wrong(AssertionError):
+    """An answer that is not right; the message is feedback for the student."""
+
+
+class Notebook(Protocol):
+    """Where questions go."""
+
+    folder: Path
+
+    def evaluate(self, expression: str, before: str) -> str:
+        """Return the value of an expression as JSON, after some statements.
+
+        Raises:
+            Wrong: it cannot be had.
+        """
+
+
+class Namespace:
+    """Answer from Python objects in this process.
+
+    Args:
+        execute: run statements.
+        evaluate: return the value of an expression.
+        folder: where files that the student made are.
+    """
+
+    def __init__(
+        self,
+        execute: Callable[[str], Any],
+        evaluate: Callable[[str], Any],
+        folder: Path | None = None,
+    ) -> None:
+        self._execute, self._evaluate = execute, evaluate
+        self.folder = folder or Path.cwd()
+
+    def evaluate(self, expression: str, before: str) -> str:
+        """Return the value of an expression as JSON, after some statements."""
+        try:
+            if before:
+                self._execute(before)
+            return self._evaluate(as_json(expression))
+        except Exception as error:
+            raise failed(expression, type(error).__name__, str(error)) from error
+
+
+def as_json(expression: str) -> str:
+    """Return an expression for another one's value as JSON: tensors and arrays become lists."""
+    return f'__import__("json").dumps(({expression}), default=lambda value: value.tolist())'
+
+
+def failed(expression: str, name: str, text: str) -> Wrong:
+    """Return what to raise where a question ended in an error."""
+    return Wrong(
+        f"`{expression}` could not be computed: {name}: {text[:500]}\n"
+        f"无法计算 `{expression}`：{name}: {text[:500]}"
+    )
+
+
+_asked: list[Notebook] = []
+
+
+def ask(expression: str, before: str = "") -> Any:
+    """Return a value from the student's notebook.
+
+    Args:
+        expression: of numbers, texts, lists, dictionaries, arrays and tensors.
+        before: statements to run first, in the same namespace: begin their names with `_`.
+
+    Raises:
+        Wrong: the student's code failed, or the value is nothing of the above or too long.
+    """
+    notebook = _asked[-1] if _asked else _own_notebook()
+    text = notebook.evaluate(expression, before)
+    if len(text) > LONGEST_ANSWER:
+        raise failed(expression, "ValueError", "the value is too long")
+    return json.loads(text)
+
+
+def expect(condition: bool, english: str, chinese: str) -> None:
+    """Refuse an answer unless a condition holds.
+
+    Args:
+        condition: what holds where the answer is right.
+        english: feedback for a wrong answer: what is likely to be the mistake.
+        chinese: the same.
+
+    Raises:
+        Wrong: it does not hold.
+    """
+    if not condition:
+        raise Wrong(f"{english}\n{chinese}")
+
+
+def close(value: Any, wanted: float, tolerance: float = 1e-4) -> bool:
+    """Tell whether an answer is a number near another."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value - wanted) <= tolerance * max(1.0, abs(wanted))
+
+
+def handed_in(name: str) -> Path:
+    """Return the path of a file that the student's code made or that came with the notebook.
+
+    Raises:
+        Wrong: there is none of that name, or it is a link or very large.
+    """
+    folder = (_asked[-1] if _asked else _own_notebook()).folder
+    path = folder / name
+    try:
+        status = path.lstat()
+    except OSError:
+        raise Wrong(f"there is no file {name!r}\n没有找到文件 {name!r}") from None
+    # A link might lead to somebody else's picture.
+    outside = folder.resolve() not in path.resolve().parents
+    if outside or not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+        raise Wrong(
+            f"{name!r} must be a file of at most {LARGEST_FILE >> 20} MB, and no link\n"
+            f"{name!r} 应为不超过 {LARGEST_FILE >> 20} MB 的普通文件，不能是链接"
+        )
+    return path
+
+
+class asking:
+    """Send the questions of a `with` block to a notebook.
+
+    Args:
+        notebook: where they go.
+    """
+
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+
+    def __enter__(self) -> None:
+        _asked.append(self._notebook)
+
+    def __exit__(self, *_: object) -> None:
+        _asked.pop()
+
+
+def _own_notebook() -> Notebook:
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        raise RuntimeError("hidden tests run in notebooks, or under `ppzoo grade`")
+    return Namespace(shell.ex, shell.ev)

@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ppzoo grade`: grade a folder of submissions offline, each in processes of its own."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import contextlib
+import csv
+import dataclasses
+import html
+import importlib.util
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ppzoo.atomic import atomic_write
+from ppzoo.course.judge import Task
+from ppzoo.course.kernel import Limits
+from ppzoo.course.notebooks import read_notebook, tests_of
+from ppzoo.errors import ConfigError, DataError, MissingExtraError, UserError
+
+_COLUMNS = ("student", "day", "points", "max", "status", "note")
+_PACKAGES = ("nbformat", "nbconvert", "jupyter_client", "ipykernel")
+# Beyond a notebook's own time: starting Paddle, judging, writing the feedback.
+_SLACK = 120.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Day:
+    """A day's homework.
+
+    Args:
+        name: such as `day2`.
+        notebook: the teacher's.
+        most: its points.
+    """
+
+    name: str
+    notebook: Path
+    most: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Grade:
+    """A row of the table.
+
+    Args:
+        student: name of the folder.
+        day: name of the day.
+        points: earned.
+        max: that could be earned.
+        status: `graded`, `missing`, `unreadable`, `timed out`, `crashed` or `printed too much`; with
+            the latter three, points are what was earned all the same.
+        note: what else is to be said.
+    """
+
+    student: str
+    day: str
+    points: float
+    max: float
+    status: str
+    note: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `ppzoo grade`."""
+    limits = Limits()
+    add = parser.add_argument
+    add("homework", metavar="HOMEWORK", help="homework/source, or one day of it: .../day2")
+    add("submissions", metavar="SUBMISSIONS", help="a folder of STUDENT/day2/day2.ipynb")
+    add("-o", "--output", required=True, metavar="OUT", help="folder for grades.csv and feedback")
+    add(
+        "--time-limit",
+        type=float,
+        default=limits.seconds,
+        metavar="SECONDS",
+        help=f"for a notebook in all, {limits.seconds:g} by default",
+    )
+    add(
+        "--cell-time-limit",
+        type=float,
+        default=limits.cell_seconds,
+        metavar="SECONDS",
+        help=f"for a cell, {limits.cell_seconds:g} by default",
+    )
+    add(
+        "--memory-limit",
+        type=float,
+        default=limits.memory / 2**30,
+        metavar="GB",
+        help=f"of address space for a notebook, {limits.memory / 2**30:g} by default",
+    )
+    add("--jobs", type=int, default=1, metavar="N", help="notebooks graded at the same time")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `ppzoo grade` and return the exit code.
+
+    Raises:
+        UserError: see `grade`.
+    """
+    limits = Limits(args.time_limit, args.cell_time_limit, int(args.memory_limit * 2**30))
+    grades = grade(
+        args.homework, args.submissions, args.output, limits=limits, jobs=args.jobs, hear=_say
+    )
+    sys.stdout.write(f"grades: {Path(args.output) / 'grades.csv'} ({len(grades)} rows)\n")
+    return 0
+
+
+def grade(
+    homework: str | os.PathLike[str],
+    submissions: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    limits: Limits | None = None,
+    jobs: int = 1,
+    hear: Callable[[Grade], None] | None = None,
+) -> list[Grade]:
+    """Grade what students handed in; write `grades.csv` and `feedback/STUDENT/DAY.html`.
+
+    Args:
+        homework: the teacher's notebooks: a folder of days, or a day's.
+        submissions: a folder of students' folders, with `DAY/DAY.ipynb` or `DAY.ipynb` in each.
+        output: the folder to write to.
+        limits: for each notebook.
+        jobs: how many notebooks are graded at the same time.
+        hear: is told each row as it is known.
+
+    Raises:
+        ConfigError: a limit out of range, or folders that lie within each other.
+        DataError: no homework or no submissions there.
+        MissingExtraError: the extra `course` is not installed.
+        UserError: this system has no limits for processes, or a file that cannot be written.
+    """
+    limits = limits or Limits()
+    _check(limits, jobs)
+    days = find_days(Path(homework))
+    students = _students(Path(submissions))
+    out = Path(output)
+    _check_places(out, days, Path(submissions))
+    denied = _denied(days, Path(submissions), out)
+    grades: list[Grade] = []
+    running = _Running()
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        work = [
+            pool.submit(_grade_one, student, day, out, denied, limits, running)
+            for student in students
+            for day in days
+        ]
+        try:
+            for future in concurrent.futures.as_completed(work):
+                grades.append(future.result())
+                if hear is not None:
+                    hear(grades[-1])
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            running.end()
+    grades.sort(key=lambda row: (row.student, row.day))
+    _write_table(out / "grades.csv", grades)
+    return grades
+
+
+def find_days(homework: Path) -> list[Day]:
+    """Return the days of a homework folder.
+
+    Args:
+        homework: `homework`, with `source` in it, `homework/source`, or `homework/source/day2`.
+
+    Raises:
+        DataError: there are none, or a notebook that cannot be graded.
+    """
+    if (homework / "source").is_dir():
+        homework = homework / "source"
+    if not homework.is_dir():
+        raise DataError(f"{homework} is no folder; name homework/source, or a day's folder in it")
+    own = homework / f"{homework.resolve().name}.ipynb"
+    places = [own] if own.is_file() else sorted(homework.glob("*/*.ipynb"))
+    days = []
+    for path in places:
+        if path.stem != path.resolve().parent.name:
+            continue
+        notebook = read_notebook(path)
+        try:
+            most = sum(one.points for one in tests_of(notebook).values())
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        if not any("### BEGIN" in cell["source"] for cell in notebook.cells):
+            raise DataError(f"{path} is a student version: grade with the teacher's, of source/")
+        days.append(Day(path.stem, path.resolve(), most))
+    if not days:
+        raise DataError(f"{homework} has no homework: expected day1/day1.ipynb and so on in it")
+    return days
+
+
+class _Running:
+    """The judges at work, to be ended where the caller leaves early."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = False
+        self._processes: set[subprocess.Popen[bytes]] = set()
+
+    @contextlib.contextmanager
+    def started(self, command: list[str], environment: dict[str, str]) -> Iterator[Any]:
+        with self._lock:
+            if self._ended:
+                raise UserError("grading was interrupted")
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
+            )
+            self._processes.add(process)
+        try:
+            yield process
+        finally:
+            end_tree(process)
+            with self._lock:
+                self._processes.discard(process)
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                end_tree(process)
+
+
+def end_tree(process: subprocess.Popen[bytes]) -> None:
+    """End a process and those that it started."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    process.kill()
+    process.wait()
+
+
+def _grade_one(
+    student: Path, day: Day, out: Path, denied: tuple[str, ...], limits: Limits, running: _Running
+) -> Grade:
+    page = out / "feedback" / student.name / f"{day.name}.html"
+    title = f"{student.name}, {day.name}"
+    try:
+        submission = _submission(student, day.name)
+    except DataError as error:
+        return _without_judge(
+            page, title, Grade(student.name, day.name, 0, day.most, "unreadable", str(error))
+        )
+    if submission is None:
+        return Grade(student.name, day.name, 0, day.most, "missing")
+    task = Task(
+        source=str(day.notebook),
+        submission=str(submission),
+        release=str(day.notebook.parent),
+        feedback=str(page.absolute()),
+        title=title,
+        denied=denied,
+        limits=limits,
+    )
+    with contextlib.suppress(FileNotFoundError):
+        page.unlink()  # of an earlier call
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    command = [sys.executable, "-m", "ppzoo.course.judge", json.dumps(dataclasses.asdict(task))]
+    with running.started(command, os.environ | {"PYTHONPATH": os.pathsep.join(paths)}) as process:
+        status = ""
+        try:
+            text, errors = process.communicate(timeout=limits.seconds + _SLACK)
+        except subprocess.TimeoutExpired:
+            end_tree(process)
+            text, errors = process.communicate()
+            status = "timed out"
+    row = _row(student.name, day, _lines(text), status or "crashed")
+    if row.status == "crashed" and not row.note and errors:
+        row = dataclasses.replace(row, note=errors.decode("utf-8", "replace").strip()[-300:])
+    return row if page.is_file() else _without_judge(page, title, row)
+
+
+def _row(student: str, day: Day, lines: Iterable[dict[str, Any]], status: str) -> Grade:
+    points, note = 0.0, ""
+    for line in lines:
+        if line["kind"] == "points":
+            points += line["points"]
+        else:
+            status = line["status"]
+            changed = line.get("changed", [])
+            note = line.get("why", "") or (f"changed: {', '.join(changed)}" if changed else "")
+    return Grade(student, day.name, points, day.most, status, note)
+
+
+def _lines(text: bytes) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
+        # A judge that was killed may have left half a line.
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
+
+
+def _without_judge(page: Path, title: str, row: Grade) -> Grade:
+    """Write feedback where there is no notebook to show."""
+    text = (
+        '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
+        f"<title>{html.escape(title)}</title></head>\n<body><h1>{html.escape(title)}: "
+        f"{row.points:g} / {row.max:g}</h1>\n<p>{html.escape(row.status)}: "
+        f"{html.escape(row.note)}</p></body></html>\n"
+    )
+    with atomic_write(page) as file:
+        file.write(text.encode("utf-8"))
+    return row
+
+
+def _submission(student: Path, day: str) -> Path | None:
+    """Return a student's notebook of a day, None if there is none.
+
+    Raises:
+        DataError: it is a link, or there are several and none has the day's name.
+    """
+    folder = student / day
+    path = student / f"{day}.ipynb"
+    if folder.is_dir() and not folder.is_symlink():
+        found = sorted(folder.glob("*.ipynb"))
+        named = [one for one in found if one.stem == day]
+        if len(found) > 1 and not named:
+            raise DataError(f"{folder} has several notebooks, and none is called {day}.ipynb")
+        path = (named or found or [path])[0]
+    if path.is_symlink() or folder.is_symlink():
+        # It might be somebody else's work.
+        raise DataError(f"{path} is a link: hand in the file itself")
+    return path.absolute() if path.is_file() else None
+
+
+def _students(submissions: Path) -> list[Path]:
+    if not submissions.is_dir():
+        raise DataError(f"{submissions} is no folder of submissions")
+    found = sorted(
+        path
+        for path in submissions.iterdir()
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+    )
+    if not found:
+        raise DataError(f"{submissions} has no folders: expected one for each student")
+    return found
+
+
+def _denied(days: list[Day], submissions: Path, out: Path) -> tuple[str, ...]:
+    """Return what the student's code must not read, even where the system cannot forbid more."""
+    places = {day.notebook.parents[1] for day in days} | {submissions.resolve(), out.resolve()}
+    return tuple(sorted(f"{place}{os.sep}" for place in places))
+
+
+def _check(limits: Limits, jobs: int) -> None:
+    if os.name != "posix":
+        raise UserError(
+            "grading runs strangers' code under limits that this system does not have: use Linux, "
+            "macOS, or on Windows WSL or a container"
+        )
+    for package in _PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "course", "grading")
+    for name, value, least in (
+        ("time-limit", limits.seconds, 1),
+        ("cell-time-limit", limits.cell_seconds, 1),
+        ("memory-limit", limits.memory / 2**30, 1),
+        ("jobs", jobs, 1),
+    ):
+        if not value >= least:
+            raise ConfigError(f"--{name} must be at least {least}, got {value:g}")
+
+
+def _check_places(out: Path, days: list[Day], submissions: Path) -> None:
+    there = out.resolve()
+    for place in (submissions.resolve(), *(day.notebook.parent for day in days)):
+        if there == place or place in there.parents:
+            raise ConfigError(f"--output {out} lies in {place}: choose a folder outside of it")
+
+
+def _write_table(path: Path, grades: list[Grade]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for row in grades:
+        numbers = (f"{row.points:g}", f"{row.max:g}")
+        writer.writerow(
+            [_harmless(row.student), _harmless(row.day), *numbers, row.status, _harmless(row.note)]
+        )
+    with atomic_write(path) as file:
+        # With a mark at its beginning, Excel reads Chinese names as such.
+        file.write(text.getvalue().encode("utf-8-sig"))
+
+
+def _harmless(text: str) -> str:
+    """Keep a name from being taken for a formula by a spreadsheet."""
+    text = re.sub(r"\s+", " ", text)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def _say(row: Grade) -> None:
+    note = f" ({row.note})" if row.note else ""
+    sys.stderr.write(f"{row.student} {row.day}: {row.points:g} / {row.max:g} {row.status}{note}\n")

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grade one notebook: `ppzoo grade` starts this as a process of its own for each.
+
+It writes a line of JSON for each cell of tests as soon as it is judged, so that what was earned
+stays where something ends it, and at last the feedback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import json
+import os
+import re
+import resource
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ppzoo.atomic import atomic_write
+from ppzoo.course.checks import Wrong, asking
+from ppzoo.course.feedback import Judged, as_html
+from ppzoo.course.kernel import Kernel, KernelGoneError, Limits, Ran
+from ppzoo.course.notebooks import Tests, assemble, is_tests, mark_of, read_notebook, tests_of
+from ppzoo.errors import DataError
+
+# Of a student's folder, beside the notebook: own photographs, films, weights.
+_MOST_FILES, _MOST_BYTES = 500, 512 * 2**20
+_PR_SET_CHILD_SUBREAPER = 36
+_NEEDS_PADDLE = re.compile(r"\bpaddle\b|\bppzoo\.(?!course\b)|\bppgan\b")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What to grade.
+
+    Args:
+        source: the teacher's notebook.
+        submission: the student's.
+        release: the folder of the student version, whose other files the notebook needs.
+        feedback: the HTML file to write.
+        title: for the feedback's head.
+        denied: folders that the student's code must not read.
+        limits: what it may use.
+    """
+
+    source: str
+    submission: str
+    release: str
+    feedback: str
+    title: str
+    denied: tuple[str, ...]
+    limits: Limits
+
+    @classmethod
+    def from_json(cls, text: str) -> Task:
+        """Return what `json.dumps(dataclasses.asdict(task))` was made from."""
+        fields = json.loads(text)
+        return cls(
+            **fields | {"limits": Limits(**fields["limits"]), "denied": tuple(fields["denied"])}
+        )
+
+
+def main(text: str) -> None:
+    """Grade what a `Task` in JSON says, and write lines of JSON."""
+    task = Task.from_json(text)
+    # Replies of a hostile kernel take memory here, too.
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    memory = task.limits.memory
+    memory = memory if most == resource.RLIM_INFINITY else min(memory, most)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, most))
+    _adopt_orphans()
+    try:
+        for kind, value in judge(task):
+            sys.stdout.write(json.dumps({"kind": kind, **value}) + "\n")
+            sys.stdout.flush()
+    except DataError as error:
+        sys.stdout.write(json.dumps({"kind": "end", "status": "unreadable", "why": str(error)}))
+    finally:
+        _end_children()
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of processes whose own parent has ended, so that none stays behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_children() -> None:
+    import psutil
+
+    # Again, since one that is being ended may be starting another.
+    for _ in range(10):
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        if not psutil.wait_procs(children, timeout=1)[1]:
+            return
+
+
+def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield ("points", ...) for each cell of tests, and ("end", ...).
+
+    Raises:
+        DataError: a notebook that cannot be read.
+    """
+    source = read_notebook(Path(task.source))
+    tests = tests_of(source)
+    notebook, changed = assemble(source, read_notebook(Path(task.submission)))
+    judged: dict[str, Judged] = {}
+    statuses: list[str] = []
+    # A short path, since names of sockets are short.
+    with _box(task) as box:
+        try:
+            preload = ("paddle",) if _needs_paddle(source, notebook) else ()
+            with Kernel(box, task.limits, task.denied, preload) as kernel:
+                for cell in notebook.cells:
+                    if cell["cell_type"] != "code":
+                        continue
+                    ran = kernel.run(cell["source"])
+                    cell["outputs"] = ran.outputs
+                    if ran.status not in ("ok", "error"):
+                        statuses.append(ran.status)
+                    if is_tests(cell):
+                        one = tests[mark_of(cell)["grade_id"]]
+                        verdict = judged[one.name] = _judged(one, ran, kernel)
+                        yield "points", {"name": one.name, "points": verdict.points}
+        except KernelGoneError as error:
+            statuses.append(str(error))
+    for name, one in tests.items():
+        if name not in judged:
+            judged[name] = Judged(0.0, one.points, "")
+    page = as_html(notebook, judged, task.title, changed, statuses)
+    with atomic_write(task.feedback) as file:
+        file.write(page.encode("utf-8"))
+    yield "end", {"status": statuses[0] if statuses else "graded", "changed": changed}
+
+
+def _judged(tests: Tests, ran: Ran, kernel: Kernel) -> Judged:
+    """Return what a cell of tests is worth: all of its points, or none."""
+    message = ""
+    if ran.status != "ok":
+        shown = [output for output in ran.outputs if output["output_type"] == "error"]
+        message = str(shown[-1]["evalue"]) if shown else ran.status
+    try:
+        with asking(kernel):
+            run_hidden(tests)
+    except Wrong as error:
+        # What hidden tests say is meant for the student; what the kernel says may be anything.
+        message = str(error)
+    return Judged(0.0 if message or ran.status != "ok" else tests.points, tests.points, message)
+
+
+def run_hidden(tests: Tests) -> None:
+    """Run hidden tests; questions go where `ppzoo.course.checks.asking` sends them.
+
+    Raises:
+        Wrong: the answer is not right.
+    """
+    code = compile(tests.hidden, f"<hidden tests {tests.name}>", "exec")
+    try:
+        # The teacher's own code, from a file that only the teacher writes.
+        exec(code, {"__name__": "hidden_tests"})  # noqa: S102
+    except (Wrong, KernelGoneError):
+        raise
+    except AssertionError as error:
+        raise Wrong(str(error)) from error
+    except Exception as error:
+        # An answer of a kind that the tests did not think of.
+        raise Wrong(
+            f"the answer cannot be judged: {type(error).__name__}: {error}\n"
+            f"无法评判此答案：{type(error).__name__}: {error}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _box(task: Task) -> Iterator[Path]:
+    """Give a folder with what the student handed in, and the course's own files on top."""
+    box = Path(tempfile.mkdtemp(prefix="pg-")).resolve()
+    try:
+        work = box / "work"
+        work.mkdir()
+        _copy(Path(task.submission).parent, work)
+        if task.release:
+            _copy(Path(task.release), work)
+        for notebook in work.rglob("*.ipynb"):
+            notebook.unlink()
+        yield box
+    finally:
+        shutil.rmtree(box, onerror=_make_removable)
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copy ordinary files: no links, which may lead anywhere, no pipes, which never end."""
+    files = total = 0
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(root, name)
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            files, total = files + 1, total + status.st_size
+            if files > _MOST_FILES or total > _MOST_BYTES:
+                raise DataError(
+                    f"{folder} holds more than {_MOST_FILES} files or {_MOST_BYTES >> 20} MB"
+                )
+            place = target / path.relative_to(folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+
+
+def _make_removable(function: Any, path: str, _: Any) -> None:
+    """Remove what the student's code made unremovable, or leave it."""
+    with contextlib.suppress(OSError):
+        os.chmod(os.path.dirname(path), stat.S_IRWXU)
+        os.chmod(path, stat.S_IRWXU, follow_symlinks=False)
+        function(path)
+
+
+def _needs_paddle(*notebooks: Any) -> bool:
+    return any(
+        _NEEDS_PADDLE.search(cell["source"])
+        for notebook in notebooks
+        for cell in notebook.cells
+        if cell["cell_type"] == "code"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

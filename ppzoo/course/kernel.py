@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A student's kernel as the judge sees it: code goes in, outputs come back cut to size.
+
+Not nbclient, which keeps all that a cell prints and cannot ask a kernel for values in between; the
+messages are jupyter_client's.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import json
+import os
+import queue
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ppzoo.course.checks import LONGEST_ANSWER, as_json, failed
+
+KEPT = 64 * 1024  # characters of a cell's texts that its feedback shows
+KEPT_PICTURE = 4 * 2**20
+MOST_PRINTED = 32 * 2**20  # characters after which a cell is stopped
+_START = 60.0  # seconds
+_AFTER_INTERRUPT = 3.0
+_PICTURES = ("image/png", "image/jpeg", "image/gif")
+_VARIABLES = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS", "LD_LIBRARY_PATH", "PPZOO_DEVICE")
+
+
+class KernelGoneError(Exception):
+    """The kernel ended, or was ended; the message is one of the statuses."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a submission may use.
+
+    Args:
+        seconds: of a notebook in all.
+        cell_seconds: of one cell.
+        memory: bytes of address space.
+    """
+
+    seconds: float = 300.0
+    cell_seconds: float = 120.0
+    memory: int = 8 * 2**30
+
+
+@dataclasses.dataclass
+class Ran:
+    """What came of one cell.
+
+    Args:
+        outputs: as in a notebook, cut to size.
+        status: `ok`, `error`, `timed out` or `printed too much`.
+        values: JSON texts by name, or (name, text) of an error.
+    """
+
+    outputs: list[Any]
+    status: str = "ok"
+    values: dict[str, str | tuple[str, str]] = dataclasses.field(default_factory=dict)
+
+
+class Kernel:
+    """A kernel in a cage of its own; a context manager.
+
+    Args:
+        box: a folder for it alone; `work` in it is where the code runs.
+        limits: what it may use.
+        denied: folders that it must not read, also where Landlock is missing; end with a slash.
+        preload: modules to import before new processes are forbidden.
+    """
+
+    def __init__(
+        self,
+        box: Path,
+        limits: Limits,
+        denied: tuple[str, ...] = (),
+        preload: tuple[str, ...] = (),
+    ) -> None:
+        self.box, self.limits = box, limits
+        self.folder = box / "work"
+        self._denied, self._preload = denied, preload
+        self._deadline = time.monotonic() + limits.seconds
+
+    def __enter__(self) -> Kernel:
+        from jupyter_client import BlockingKernelClient
+        from jupyter_client.connect import write_connection_file
+
+        run = self.box / "run"
+        for folder in (run, self.box / "home", self.box / "tmp", self.folder):
+            folder.mkdir(exist_ok=True)
+        # Sockets of the file system: their names are short, and TCP can be forbidden as a whole.
+        file, info = write_connection_file(
+            str(run / "kernel.json"),
+            transport="ipc",
+            ip=str(run / "k"),
+            key=os.urandom(32).hex().encode(),
+        )
+        task = {
+            "box": str(self.box),
+            "denied": self._denied,
+            "preload": self._preload,
+            "memory": self.limits.memory,
+            "seconds": self.limits.seconds,
+            "connection_file": file,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ppzoo.course.cage", json.dumps(task)],
+            cwd=run,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE if "PPZOO_CAGE_DEBUG" in os.environ else subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._client = BlockingKernelClient()
+        self._client.load_connection_info(info)
+        self._client.start_channels()
+        try:
+            self._client.wait_for_ready(timeout=_START)
+        except RuntimeError as error:
+            self.__exit__()
+            raise KernelGoneError("crashed") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kill()
+        self._client.stop_channels()
+
+    def run(self, code: str, values: dict[str, str] | None = None, silent: bool = False) -> Ran:
+        """Run a cell, and return what came of it, with the values of some expressions.
+
+        Raises:
+            KernelGoneError: it ended, or had to be ended.
+        """
+        client = self._client
+        if self._process.poll() is not None:
+            raise KernelGoneError("crashed")
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            self._kill()
+            raise KernelGoneError("timed out")
+        end = time.monotonic() + min(left, self.limits.cell_seconds)
+        message = client.execute(
+            code, store_history=not silent, allow_stdin=False, user_expressions=values or {}
+        )
+        collected = _Collected()
+        ran = Ran(collected.outputs)
+        stopped = ""
+        while not collected.idle:
+            self._collect(message, collected)
+            reason = collected.excess or ("timed out" if time.monotonic() > end else "")
+            if reason and stopped:
+                self._kill()
+                raise KernelGoneError(stopped)
+            if reason:
+                # A second chance to go on with the next cell, points already made are kept.
+                stopped, end = reason, time.monotonic() + _AFTER_INTERRUPT
+                collected.excess = ""
+                self._interrupt()
+        reply = self._reply(message, end)
+        ran.status = stopped or ("ok" if reply["content"].get("status") == "ok" else "error")
+        ran.values = {
+            name: _value(entry)
+            for name, entry in (reply["content"].get("user_expressions") or {}).items()
+        }
+        return ran
+
+    def evaluate(self, expression: str, before: str) -> str:
+        """Return the value of an expression as JSON; see `ppzoo.course.checks.Notebook`."""
+        ran = self.run(before or "pass", {"value": as_json(expression)}, silent=True)
+        for output in ran.outputs:
+            if output.get("output_type") == "error":
+                raise failed(expression, str(output["ename"]), str(output["evalue"]))
+        if ran.status != "ok":
+            raise failed(expression, "Error", ran.status)
+        value = ran.values.get("value", ("Error", "no answer"))
+        if isinstance(value, tuple):
+            raise failed(expression, *value)
+        return value
+
+    def _environment(self) -> dict[str, str]:
+        package = Path(__file__).resolve().parents[2]
+        paths = [str(package), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        home, temporary = str(self.box / "home"), str(self.box / "tmp")
+        kept = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+        return kept | {
+            "HOME": home,
+            "IPYTHONDIR": home,
+            "JUPYTER_CONFIG_DIR": home,
+            "MPLCONFIGDIR": home,
+            "PPZOO_HOME": home,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join(paths),
+            "TMPDIR": temporary,
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        }
+
+    def _collect(self, message: str, collected: _Collected) -> None:
+        try:
+            found = self._client.get_iopub_msg(timeout=0.2)
+        except queue.Empty:
+            if self._process.poll() is not None:
+                raise KernelGoneError(self._how_it_ended()) from None
+            return
+        own = found["parent_header"].get("msg_id") == message
+        collected.add(found, own)
+
+    def _reply(self, message: str, end: float) -> dict[str, Any]:
+        while True:
+            try:
+                reply = self._client.get_shell_msg(timeout=0.5)
+            except queue.Empty:
+                if self._process.poll() is not None:
+                    raise KernelGoneError(self._how_it_ended()) from None
+                if time.monotonic() > end + _AFTER_INTERRUPT:
+                    self._kill()
+                    raise KernelGoneError("timed out") from None
+                continue
+            if reply["parent_header"].get("msg_id") == message:
+                return reply
+
+    def _how_it_ended(self) -> str:
+        import signal
+
+        return "timed out" if self._process.returncode == -signal.SIGXCPU else "crashed"
+
+    def _interrupt(self) -> None:
+        import signal
+
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGINT)
+
+    def _kill(self) -> None:
+        """End the kernel and all that it may have started."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self._process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    child.kill()
+        self._process.kill()
+        self._process.wait()
+
+
+class _Collected:
+    """What a cell sends, as outputs of a notebook, no more than feedback needs."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Any] = []
+        self.idle = False
+        self.excess = ""
+        self._kept = self._seen = self._pictures = 0
+
+    def add(self, message: dict[str, Any], own: bool) -> None:
+        kind, content = message["msg_type"], message["content"]
+        if kind == "status":
+            self.idle |= own and content.get("execution_state") == "idle"
+            return
+        self._seen += _length(content)
+        if self._seen > MOST_PRINTED:
+            self.excess = "printed too much"
+            self._seen = 0
+        if own and kind in ("stream", "error", "display_data", "execute_result"):
+            self._keep(kind, content)
+
+    def _keep(self, kind: str, content: dict[str, Any]) -> None:
+        from nbformat.v4 import new_output
+
+        if kind == "stream":
+            text = self._cut(str(content.get("text", "")))
+            last = self.outputs[-1] if self.outputs else None
+            if last and last["output_type"] == "stream" and last["name"] == content.get("name"):
+                last["text"] += text
+            elif text:
+                self.outputs.append(new_output("stream", name=str(content.get("name")), text=text))
+        elif kind == "error":
+            lines = self._cut("\n".join(map(str, content.get("traceback", []))))
+            self.outputs.append(
+                new_output(
+                    "error",
+                    ename=str(content.get("ename"))[:200],
+                    evalue=str(content.get("evalue"))[:2000],
+                    traceback=lines.split("\n"),
+                )
+            )
+        else:
+            data = self._bundle(content.get("data", {}))
+            if data:
+                self.outputs.append(new_output("display_data", data=data))
+
+    def _bundle(self, data: dict[str, Any]) -> dict[str, str]:
+        """Keep pictures and texts: no HTML and no scripts, which feedback would run."""
+        kept = {}
+        for kind in _PICTURES:
+            value = data.get(kind)
+            if isinstance(value, str) and self._pictures + len(value) <= KEPT_PICTURE:
+                self._pictures += len(value)
+                kept[kind] = value
+        if isinstance(data.get("text/plain"), str):
+            kept["text/plain"] = self._cut(data["text/plain"])
+        return kept
+
+    def _cut(self, text: str) -> str:
+        left = KEPT - self._kept
+        self._kept += len(text)
+        if len(text) <= left:
+            return text
+        return text[: max(0, left)] + ("\n… cut here · 此后从略 …\n" if left > 0 else "")
+
+
+def _length(content: Any) -> int:
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, dict):
+        return sum(_length(value) for value in content.values())
+    if isinstance(content, list):
+        return sum(_length(value) for value in content)
+    return 8
+
+
+def _value(entry: Any) -> str | tuple[str, str]:
+    if not isinstance(entry, dict) or entry.get("status") != "ok":
+        entry = entry if isinstance(entry, dict) else {}
+        return str(entry.get("ename", "Error"))[:200], str(entry.get("evalue", ""))[:500]
+    text = entry.get("data", {}).get("text/plain")
+    if not isinstance(text, str) or len(text) > 2 * LONGEST_ANSWER:
+        return "ValueError", "the value is too long"
+    try:
+        # The text is what Python shows for the JSON text.
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return "ValueError", "the value is none that can be judged"
+    return value if isinstance(value, str) else ("ValueError", "the value is none")

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Homework notebooks in nbgrader's format: what is to be graded, and what a student changed."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from ppzoo.errors import DataError, MissingExtraError
+
+LARGEST_NOTEBOOK = 64 * 2**20  # bytes
+# nbgrader's own marks, as its ClearHiddenTests takes them out of student versions.
+_HIDDEN = re.compile(
+    r"^[ \t]*### BEGIN HIDDEN TESTS[^\n]*\n(.*?)^[ \t]*### END HIDDEN TESTS[^\n]*\n?",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tests:
+    """A cell of tests.
+
+    Args:
+        name: its `grade_id`.
+        points: what it is worth.
+        visible: the code that students have as well.
+        hidden: the code that they do not have.
+    """
+
+    name: str
+    points: float
+    visible: str
+    hidden: str
+
+
+def read_notebook(path: Path) -> Any:
+    """Return a notebook of any version as one of nbformat 4.
+
+    Raises:
+        DataError: it is no notebook, or larger than 64 MB.
+        MissingExtraError: nbformat is not installed.
+    """
+    try:
+        import nbformat
+    except ImportError:
+        raise MissingExtraError("nbformat", "course", "reading notebooks") from None
+    if path.stat().st_size > LARGEST_NOTEBOOK:
+        raise DataError(f"{path} is larger than {LARGEST_NOTEBOOK >> 20} MB")
+    try:
+        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        nbformat.validate(notebook)
+    except Exception as error:  # its own kinds, and whatever JSON of another shape leads to
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise DataError(f"{path} is no notebook: {reason}") from error
+    return notebook
+
+
+def mark_of(cell: Any) -> dict[str, Any]:
+    """Return nbgrader's metadata of a cell, empty for an ordinary one."""
+    mark = cell.get("metadata", {}).get("nbgrader", {})
+    return mark if isinstance(mark, dict) and isinstance(mark.get("grade_id"), str) else {}
+
+
+def is_tests(cell: Any) -> bool:
+    """Tell whether a cell holds tests that give points."""
+    mark = mark_of(cell)
+    return bool(mark.get("grade")) and not mark.get("solution") and cell["cell_type"] == "code"
+
+
+def is_solution(cell: Any) -> bool:
+    """Tell whether a cell is the student's to write."""
+    return bool(mark_of(cell).get("solution"))
+
+
+def tests_of(notebook: Any) -> dict[str, Tests]:
+    """Return the tests in a teacher's notebook by name, in their order.
+
+    Raises:
+        DataError: points that no tests give: cells to be graded by hand are not for this course.
+    """
+    found = {}
+    for cell in notebook.cells:
+        mark = mark_of(cell)
+        if mark.get("grade") and not is_tests(cell):
+            raise DataError(f"the cell {mark['grade_id']!r} has points, but is not one of tests")
+        if is_tests(cell):
+            visible, hidden = split_tests(cell["source"])
+            found[mark["grade_id"]] = Tests(
+                mark["grade_id"], float(mark.get("points") or 0), visible, hidden
+            )
+    return found
+
+
+def split_tests(code: str) -> tuple[str, str]:
+    """Return the visible and the hidden part of a cell of tests."""
+    hidden = [textwrap.dedent(part) for part in _HIDDEN.findall(code)]
+    return _HIDDEN.sub("", code), "\n".join(hidden)
+
+
+def assemble(source: Any, student: Any) -> tuple[Any, list[str]]:
+    """Return what is run: the student's solutions among the teacher's other cells.
+
+    Cells that students may not change are taken from the source, without what is hidden, whatever
+    was made of them; missing ones are put back where they were. Cells that students added stay.
+
+    Args:
+        source: the teacher's notebook.
+        student: the one that was handed in.
+
+    Returns:
+        The notebook, without outputs, and the names of the locked cells that had been changed or
+        removed.
+    """
+    originals = {mark_of(cell)["grade_id"]: cell for cell in source.cells if mark_of(cell)}
+    order = list(originals)
+    result, seen, changed = [], set(), []
+    for cell in student.cells:
+        name = mark_of(cell).get("grade_id")
+        original = originals.get(name)
+        if original is None or name in seen:
+            result.append(_plain(cell))
+            continue
+        result += _missing_before(name, order, originals, seen, changed, student)
+        seen.add(name)
+        new = _shown(original)
+        if is_solution(original):
+            new["source"] = cell["source"] if cell["cell_type"] == new["cell_type"] else ""
+        elif cell["source"].strip() != new["source"].strip():
+            changed.append(name)
+        result.append(new)
+    result += _missing_before(None, order, originals, seen, changed, student)
+    notebook = copy.deepcopy(source)
+    notebook["cells"] = result
+    for number, cell in enumerate(result):
+        cell["id"] = f"cell-{number}"
+    return notebook, changed
+
+
+def _missing_before(
+    name: str | None,
+    order: list[str],
+    originals: dict[str, Any],
+    seen: set[str],
+    changed: list[str],
+    student: Any,
+) -> list[Any]:
+    """Return the teacher's cells before `name` that the student's notebook lacks."""
+    there = {mark_of(cell).get("grade_id") for cell in student.cells}
+    cells = []
+    for other in order[: order.index(name)] if name is not None else order:
+        if other in seen or other in there:
+            continue
+        seen.add(other)
+        changed.append(other)
+        cell = _shown(originals[other])
+        if is_solution(cell):
+            cell["source"] = ""
+        cells.append(cell)
+    return cells
+
+
+def _shown(cell: Any) -> Any:
+    """Return a copy of a teacher's cell without what is hidden."""
+    new = copy.deepcopy(cell)
+    if is_tests(cell):
+        new["source"] = split_tests(cell["source"])[0].rstrip()
+    return _emptied(new)
+
+
+def _plain(cell: Any) -> Any:
+    new = copy.deepcopy(cell)
+    new["metadata"] = {}
+    new.pop("attachments", None)
+    return _emptied(new)
+
+
+def _emptied(cell: Any) -> Any:
+    if cell["cell_type"] == "code":
+        cell["outputs"], cell["execution_count"] = [], None
+    return cell

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the students' version of the homework from the teacher's: `homework/release`.
+
+`python tools/homework.py` writes it, `--check` says whether what is there is what would be written.
+The students' notebooks are what nbgrader makes of `homework/source`; the questions' answers, which
+stand in the hidden tests of each quiz, go sealed into `quiz.json` beside the notebooks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ppzoo.atomic import atomic_write
+from ppzoo.course.notebooks import read_notebook, tests_of
+from ppzoo.course.quiz import Key, seal
+from ppzoo.errors import MissingExtraError
+
+HOMEWORK = Path(__file__).parents[1] / "homework"
+STUB = "...  # YOUR CODE HERE · 在这里写你的代码"
+
+
+def main() -> int:
+    """Write or check the release, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, exit with 1 if stale")
+    parser.add_argument("--homework", type=Path, default=HOMEWORK, metavar="FOLDER")
+    args = parser.parse_args()
+    stale = refresh(args.homework, write=not args.check)
+    for path in stale:
+        print(f"{'stale' if args.check else 'written'}: {path}")
+    return 1 if stale and args.check else 0
+
+
+def refresh(homework: Path, write: bool = True) -> list[Path]:
+    """Return the files that are not what they should be, and write them unless told otherwise."""
+    with tempfile.TemporaryDirectory() as name:
+        wanted: dict[Path, bytes | None] = {}
+        for notebook in sorted(homework.glob("source/*/*.ipynb")):
+            if sealed := sealed_questions(notebook):
+                wanted[notebook.with_name("quiz.json")] = sealed
+        made = Path(name) / "source"
+        shutil.copytree(homework / "source", made)
+        for path, content in wanted.items():
+            (made / path.relative_to(homework / "source")).write_bytes(content or b"")
+        generate(Path(name))
+        release = Path(name) / "release"
+        for path in sorted(release.rglob("*")):
+            if path.is_file():
+                wanted[homework / "release" / path.relative_to(release)] = path.read_bytes()
+    for path in (homework / "release").rglob("*"):
+        if path.is_file() and path not in wanted and ".ipynb_checkpoints" not in path.parts:
+            wanted[path] = None
+    stale = [path for path, content in wanted.items() if _content(path) != content]
+    for path in stale if write else ():
+        content = wanted[path]
+        if content is None:
+            path.unlink()
+        else:
+            with atomic_write(path) as file:
+                file.write(content)
+    return stale
+
+
+def sealed_questions(notebook: Path) -> bytes | None:
+    """Return what students get of the questions in a teacher's notebook, None if it has none."""
+    questions = {}
+    for name, tests in tests_of(read_notebook(notebook)).items():
+        for node in ast.walk(ast.parse(tests.hidden)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "judge":
+                given = {word.arg: ast.literal_eval(word.value) for word in node.keywords}
+                questions[name] = seal(name, Key(given["right"], given["why"]))
+    if not questions:
+        return None
+    return (json.dumps(questions, indent=1) + "\n").encode()
+
+
+def generate(course: Path) -> None:
+    """Let nbgrader write `course/release` from `course/source`."""
+    try:
+        from nbgrader.apps import NbGraderAPI
+    except ImportError:
+        raise MissingExtraError("nbgrader", "course", "making the students' version") from None
+    from traitlets.config import Config
+
+    # nbgrader calls `alembic` by its name, which is beside Python where no environment is active.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    config = Config()
+    config.CourseDirectory.root = str(course)
+    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    config.ClearSolutions.code_stub = {"python": STUB}
+    api = NbGraderAPI(config=config)
+    api.log.setLevel(logging.WARNING)
+    for day in sorted(path.name for path in (course / "source").iterdir() if path.is_dir()):
+        result: dict[str, Any] = api.generate_assignment(day, force=True, create=True)
+        if not result["success"]:
+            raise SystemExit(f"nbgrader could not make {day}:\n{result.get('log', '')}")
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
