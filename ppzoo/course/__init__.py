@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The course's homework: quizzes that teach, tests that students do not see, grading, handing in."""
+"""The course's homework: quizzes that teach, hidden tests, grading, handing in."""

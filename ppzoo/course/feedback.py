@@ -76,11 +76,12 @@ def as_html(
 
 def _said(one: Judged) -> str:
     mark = "✔" if one.points == one.most else "✘"
-    lines = [f"> **{mark} {one.points:g} / {one.most:g}**"]
-    if one.points < one.most:
-        message = one.message or "This was not reached.\n没有运行到这里。"
-        lines += [f"> {html.escape(line)}" for line in message.splitlines()]
-    return "\n>\n".join(lines)
+    line = f"**{mark} {one.points:g} / {one.most:g}**"
+    if one.points == one.most:
+        return line
+    message = one.message or "This was not reached.\n没有运行到这里。"
+    # As a block of HTML, so that nothing in it is taken for markdown.
+    return f"{line}\n\n<pre>{html.escape(message)}</pre>"
 
 
 def _sum(judged: Mapping[str, Judged], what: str) -> float:

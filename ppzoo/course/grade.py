@@ -57,8 +57,8 @@ class Grade:
         day: name of the day.
         points: earned.
         max: that could be earned.
-        status: `graded`, `missing`, `unreadable`, `timed out`, `crashed` or `printed too much`; with
-            the latter three, points are what was earned all the same.
+        status: `graded`, `missing`, `unreadable`, `timed out`, `crashed` or `printed too much`;
+            with the latter three, points are what was earned all the same.
         note: what else is to be said.
     """
 

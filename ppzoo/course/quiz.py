@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions with several answers, which students check themselves as often as they like.
 
-What is in the students' file cannot be read at a glance: the right answer is a salted hash, and what
-is said of an option is readable for who chose it. Whoever tries all answers by a program gets in, as
-with any check that works offline; points come from the hidden tests.
+What is in the students' file cannot be read at a glance: the right answer is a salted hash, and
+what is said of an option is readable for who chose it. Whoever tries all answers by a program gets
+in, as with any check that works offline; points come from the hidden tests.
 """
 
 from __future__ import annotations
