@@ -203,7 +203,7 @@ class Kernel:
         }
 
     def _wait_for_start(self) -> None:
-        """Wait until both channels speak; jupyter_client's own wait takes a slow start for death."""
+        """Wait until both channels speak: jupyter_client's wait takes a slow start for death."""
         end = time.monotonic() + _START
         while time.monotonic() < end:
             self._client.kernel_info()
