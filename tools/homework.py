@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ppzoo.atomic import atomic_write
-from ppzoo.course.notebooks import read_notebook, tests_of
+from ppzoo.course.notebooks import graded_cells, read_notebook
 from ppzoo.course.quiz import Key, seal
 from ppzoo.errors import MissingExtraError
 
@@ -73,7 +73,7 @@ def refresh(homework: Path, write: bool = True) -> list[Path]:
 def sealed_questions(notebook: Path) -> bytes | None:
     """Return what students get of the questions in a teacher's notebook, None if it has none."""
     questions = {}
-    for name, tests in tests_of(read_notebook(notebook)).items():
+    for name, tests in graded_cells(read_notebook(notebook)).items():
         for node in ast.walk(ast.parse(tests.hidden)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "judge":
                 given = {word.arg: ast.literal_eval(word.value) for word in node.keywords}

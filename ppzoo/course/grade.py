@@ -24,7 +24,7 @@ from typing import Any
 from ppzoo.atomic import atomic_write
 from ppzoo.course.judge import Task
 from ppzoo.course.kernel import Limits
-from ppzoo.course.notebooks import read_notebook, tests_of
+from ppzoo.course.notebooks import graded_cells, read_notebook
 from ppzoo.errors import ConfigError, DataError, MissingExtraError, UserError
 
 _COLUMNS = ("student", "day", "points", "max", "status", "note")
@@ -189,7 +189,7 @@ def find_days(homework: Path) -> list[Day]:
             continue
         notebook = read_notebook(path)
         try:
-            most = sum(one.points for one in tests_of(notebook).values())
+            most = sum(one.points for one in graded_cells(notebook).values())
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         if not any("### BEGIN" in cell["source"] for cell in notebook.cells):

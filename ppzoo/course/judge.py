@@ -26,7 +26,14 @@ from ppzoo.atomic import atomic_write
 from ppzoo.course.checks import Wrong, asking
 from ppzoo.course.feedback import Judged, as_html
 from ppzoo.course.kernel import Kernel, KernelGoneError, Limits, Ran
-from ppzoo.course.notebooks import Tests, assemble, is_tests, mark_of, read_notebook, tests_of
+from ppzoo.course.notebooks import (
+    GradedCell,
+    assemble,
+    graded_cells,
+    is_tests,
+    mark_of,
+    read_notebook,
+)
 from ppzoo.errors import DataError
 
 # Of a student's folder, beside the notebook: own photographs, films, weights.
@@ -111,7 +118,7 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
         DataError: a notebook that cannot be read.
     """
     source = read_notebook(Path(task.source))
-    tests = tests_of(source)
+    tests = graded_cells(source)
     notebook, changed = assemble(source, read_notebook(Path(task.submission)))
     judged: dict[str, Judged] = {}
     statuses: list[str] = []
@@ -142,7 +149,7 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "end", {"status": statuses[0] if statuses else "graded", "changed": changed}
 
 
-def _judged(tests: Tests, ran: Ran, kernel: Kernel) -> Judged:
+def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:
     """Return what a cell of tests is worth: all of its points, or none."""
     message = ""
     if ran.status != "ok":
@@ -157,7 +164,7 @@ def _judged(tests: Tests, ran: Ran, kernel: Kernel) -> Judged:
     return Judged(0.0 if message or ran.status != "ok" else tests.points, tests.points, message)
 
 
-def run_hidden(tests: Tests) -> None:
+def run_hidden(tests: GradedCell) -> None:
     """Run hidden tests; questions go where `ppzoo.course.checks.asking` sends them.
 
     Raises:

@@ -21,7 +21,7 @@ _HIDDEN = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
-class Tests:
+class GradedCell:
     """A cell of tests.
 
     Args:
@@ -76,7 +76,7 @@ def is_solution(cell: Any) -> bool:
     return bool(mark_of(cell).get("solution"))
 
 
-def tests_of(notebook: Any) -> dict[str, Tests]:
+def graded_cells(notebook: Any) -> dict[str, GradedCell]:
     """Return the tests in a teacher's notebook by name, in their order.
 
     Raises:
@@ -89,7 +89,7 @@ def tests_of(notebook: Any) -> dict[str, Tests]:
             raise DataError(f"the cell {mark['grade_id']!r} has points, but is not one of tests")
         if is_tests(cell):
             visible, hidden = split_tests(cell["source"])
-            found[mark["grade_id"]] = Tests(
+            found[mark["grade_id"]] = GradedCell(
                 mark["grade_id"], float(mark.get("points") or 0), visible, hidden
             )
     return found

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hidden tests are written with."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ppzoo.course import checks
+from ppzoo.course.checks import Namespace, Wrong, ask, asking, close, expect, handed_in
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> dict[str, object]:
+    return {"np": np}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, names: dict[str, object]) -> object:
+    notebook = Namespace(lambda text: exec(text, names), lambda text: eval(text, names), tmp_path)  # noqa: S102, S307
+    with asking(notebook):
+        yield notebook
+
+
+def test_arrays_come_as_lists(names: dict[str, object]) -> None:
+    assert ask("[np.eye(2), np.float32(3), 'x', None]") == [[[1, 0], [0, 1]], 3, "x", None]
+
+
+def test_statements_go_before(names: dict[str, object]) -> None:
+    assert ask("_x + 1", "_x = 2") == 3
+    assert names["_x"] == 2
+
+
+def test_errors_of_the_student_are_feedback() -> None:
+    with pytest.raises(Wrong, match="ZeroDivisionError") as error:
+        ask("1 / 0")
+    assert "无法计算" in str(error.value)
+    with pytest.raises(Wrong, match="NameError"):
+        ask("1", "nothing_of_that_name")
+    with pytest.raises(Wrong, match=r"TypeError|AttributeError"):
+        ask("object()")
+
+
+def test_long_answers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "LONGEST_ANSWER", 100)
+    with pytest.raises(Wrong, match="too long"):
+        ask("'x' * 200")
+
+
+def test_expect_speaks_both_languages() -> None:
+    expect(True, "a", "b")
+    with pytest.raises(Wrong, match="a\nb"):
+        expect(False, "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("value", "near"), [(1.00001, True), (1, True), (1.1, False), (True, False), ("1", False)]
+)
+def test_close(value: object, near: bool) -> None:
+    assert close(value, 1.0) is near
+    assert not close(math.nan, 1.0)
+
+
+def test_files_that_were_handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.png").write_bytes(b"12345")
+    assert handed_in("own.png").read_bytes() == b"12345"
+    with pytest.raises(Wrong, match="no file"):
+        handed_in("other.png")
+    monkeypatch.setattr(checks, "LARGEST_FILE", 4)
+    with pytest.raises(Wrong, match="at most"):
+        handed_in("own.png")
+
+
+def test_links_are_no_files(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("other")
+    (elsewhere / "theirs.png").write_bytes(b"1")
+    (tmp_path / "mine.png").symlink_to(elsewhere / "theirs.png")
+    (tmp_path / "folder").symlink_to(elsewhere)
+    for name in ("mine.png", "folder/theirs.png"):
+        with pytest.raises(Wrong, match="no link"):
+            handed_in(name)

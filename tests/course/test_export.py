@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notebooks as markdown."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ppzoo.cli import main
+from ppzoo.course.export import export_markdown
+from ppzoo.errors import ConfigError, DataError
+
+PICTURE = cv2.imencode(".png", np.full([4, 4, 3], 200, "uint8"))[1].tobytes()
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+    data = {"image/png": base64.b64encode(PICTURE).decode(), "text/plain": "<Figure>"}
+    outputs = [new_output("stream", text="3.5 dB\n"), new_output("display_data", data=data)]
+    cells = [new_markdown_cell("# 第二天 day 2"), new_code_cell("show()", outputs=outputs)]
+    path = tmp_path / "my day2.ipynb"
+    path.write_text(json.dumps(new_notebook(cells=cells)), encoding="utf-8")
+    return path
+
+
+def test_text_and_pictures_are_written(notebook: Path, tmp_path: Path) -> None:
+    written = export_markdown(notebook, tmp_path / "out/day2.md")
+    text = (tmp_path / "out/day2.md").read_text("utf-8")
+    assert "# 第二天 day 2" in text
+    assert "3.5 dB" in text
+    assert "```python\nshow()" in text
+    (picture,) = written[1:]
+    assert picture.parent == tmp_path / "out/day2_files"
+    assert picture.read_bytes() == PICTURE
+    assert f"](day2_files/{picture.name})" in text
+
+
+def test_the_command(notebook: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["homework", "export", str(notebook)]) == 0
+    said = capsys.readouterr()
+    assert str(tmp_path / "my day2.md") in said.out
+    assert not said.err
+    text = (tmp_path / "my day2.md").read_text("utf-8")
+    assert "](my_day2_files/" in text
+    assert (tmp_path / "my_day2_files").is_dir()
+
+
+def test_a_notebook_that_was_never_run(notebook: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads(notebook.read_text("utf-8"))
+    content["cells"][1]["outputs"] = []
+    notebook.write_text(json.dumps(content))
+    assert main(["homework", "export", str(notebook)]) == 0
+    assert "run all of its cells" in capsys.readouterr().err
+
+
+def test_mistakes(notebook: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"end in \.md"):
+        export_markdown(notebook, tmp_path / "day2.txt")
+    with pytest.raises(DataError, match="there is no notebook"):
+        export_markdown(tmp_path / "none.ipynb", tmp_path / "day2.md")
+    (tmp_path / "day2.md").write_text("before")
+    notebook.write_text("{")
+    with pytest.raises(DataError, match="is no notebook"):
+        export_markdown(notebook, tmp_path / "day2.md")
+    assert (tmp_path / "day2.md").read_text() == "before"

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Grading: what is done counts, whatever else a submission does, and the others do not suffer."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ppzoo.cli import main
+from ppzoo.course import grade as module
+from ppzoo.course import landlock
+from ppzoo.course.grade import Grade, find_days, grade
+from ppzoo.course.kernel import Limits
+from ppzoo.errors import ConfigError, DataError
+from tests.course.notebooks import HOMEWORK, cell_of, hand_in, solved, students
+
+SOURCE = HOMEWORK / "source"
+ALL = 8.0  # points of day 1
+
+Change = Callable[[Any], None]
+
+
+def in_first_answer(code: str) -> Change:
+    """Return what puts code before the first answer, the cell of which is a student's own."""
+
+    def change(notebook: Any) -> None:
+        cell = cell_of(notebook, "day1-answer-1")
+        cell["source"] = f"{code}\n{cell['source']}"
+
+    return change
+
+
+def edit_tests(notebook: Any) -> None:
+    for cell in notebook.cells:
+        mark = cell["metadata"].get("nbgrader", {})
+        if mark.get("solution"):
+            cell["source"] = 'answer = "none"'
+        if mark.get("grade"):
+            cell["source"] = "pass"
+            mark["points"] = 100
+
+
+def remove_tests(notebook: Any) -> None:
+    notebook["cells"] = [
+        cell for cell in notebook.cells if not cell["metadata"].get("nbgrader", {}).get("grade")
+    ]
+
+
+def repeat_a_test(notebook: Any) -> None:
+    blank(notebook)
+    notebook["cells"] += [cell_of(notebook, "day1-question-1")] * 20
+
+
+def blank(notebook: Any) -> None:
+    for cell in notebook.cells:
+        if cell["metadata"].get("nbgrader", {}).get("solution"):
+            cell["source"] = ""
+
+
+def cheating(code: str) -> Change:
+    """Return what answers nothing and tries to be taken for right by other means."""
+
+    def change(notebook: Any) -> None:
+        blank(notebook)
+        cell_of(notebook, "day1-answer-1")["source"] = code
+
+    return change
+
+
+# Reads what it can of the teacher's folder and of other students', and answers by it.
+THIEF = f"""
+import ctypes, glob, io, os, re, subprocess
+text = ""
+for place in {[str(SOURCE / "day1/day1.ipynb"), "SUBMISSIONS/good/day1/day1.ipynb"]!r}:
+    for read in (
+        lambda: open(place).read(),
+        lambda: io.open_code(place).read().decode(),
+        lambda: os.read(os.open(place, os.O_RDONLY), 10**6).decode(),
+        lambda: subprocess.run(["cat", place], capture_output=True, text=True).stdout,
+        lambda: os.popen("cat " + place).read(),
+    ):
+        try:
+            text += read()
+        except Exception as error:
+            print(type(error).__name__)
+for number, answer in re.findall(r'answer_(\\d) = .{{1,3}}([A-E]+)', text):
+    globals()["answer_" + number] = answer
+"""
+# Makes every assertion pass that is made in its own process, and reads what it is asked there.
+FORGER = """
+import ast, builtins, inspect, sys
+import ppzoo.course.checks, ppzoo.course.quiz
+shell = get_ipython()
+class NoAsserts(ast.NodeTransformer):
+    def visit_Assert(self, node):
+        return ast.Pass()
+shell.ast_transformers.append(NoAsserts())
+shell.showtraceback = lambda *args, **kwargs: None
+builtins.AssertionError = type("Nothing", (Exception,), {})
+ppzoo.course.checks.expect = lambda *args: None
+ppzoo.course.quiz.judge = lambda *args, **kwargs: None
+ppzoo.course.quiz._hashed = lambda *args: "same"
+class Right(str):
+    def __eq__(self, other):
+        return True
+    __hash__ = str.__hash__
+for number in range(1, 9):
+    globals()[f"answer_{number}"] = Right("")
+"""
+KILLER = """
+import os, signal
+for target in (os.getppid(), -1, 0):
+    for kill in (os.kill, os.killpg):
+        try:
+            kill(target, signal.SIGKILL)
+        except (OSError, PermissionError):
+            pass
+while True:
+    try:
+        os.fork()
+    except OSError:
+        break
+"""
+VANDAL = """
+import os, shutil
+for place in ("SUBMISSIONS", "OUTPUT", "/tmp"):
+    shutil.rmtree(place, ignore_errors=True)
+try:
+    open("SUBMISSIONS/good/day1/day1.ipynb", "w").close()
+except OSError:
+    pass
+"""
+STUBBORN = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+while True:
+    pass
+"""
+
+SUBMISSIONS: dict[str, tuple[Change, float, str]] = {
+    "good": (lambda _: None, ALL, "graded"),
+    "untouched": (blank, 0, "graded"),
+    "one_wrong": (
+        lambda notebook: cell_of(notebook, "day1-answer-2").update(source='answer_2 = "D"'),
+        ALL - 1,
+        "graded",
+    ),
+    "hangs": (in_first_answer("while True:\n    pass"), ALL - 1, "timed out"),
+    "hangs_for_good": (in_first_answer(STUBBORN), 0, "timed out"),
+    "crashes": (in_first_answer("import os\nos._exit(0)"), 0, "crashed"),
+    "crashes_late": (
+        lambda notebook: cell_of(notebook, "day1-answer-5").update(source="import os; os._exit(0)"),
+        4,
+        "crashed",
+    ),
+    "exits": (in_first_answer("raise SystemExit"), ALL - 1, "graded"),
+    "prints": (in_first_answer("while True:\n    print('x' * 2**20)"), ALL - 1, None),
+    "remembers": (in_first_answer("x = [0]\nwhile True:\n    x += x"), ALL - 1, "graded"),
+    "edits": (edit_tests, 0, "graded"),
+    "removes": (remove_tests, ALL, "graded"),
+    "repeats": (repeat_a_test, 0, "graded"),
+    "reads": (cheating(THIEF), 0, "graded"),
+    "forges": (cheating(FORGER), 0, "graded"),
+    "kills": (in_first_answer(KILLER), ALL, "graded"),
+    "vandalises": (in_first_answer(VANDAL), ALL, "graded"),
+}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Grade], Path, Path]:
+    folder = tmp_path_factory.mktemp("submissions")
+    output = tmp_path_factory.mktemp("graded")
+    for student, (change, _, _) in SUBMISSIONS.items():
+        notebook = solved("day1")
+        change(notebook)
+        for cell in notebook.cells:
+            cell["source"] = (
+                cell["source"].replace("SUBMISSIONS", str(folder)).replace("OUTPUT", str(output))
+            )
+        hand_in(folder, student, "day1", notebook)
+    for student, text in (("no_json", "{"), ("no_notebook", "[1]"), ("hollow", '{"cells": 3}')):
+        hand_in(folder, student, "day1", {}).write_text(text)
+    (folder / "nothing").mkdir()
+    (folder / "copies/day1").mkdir(parents=True)
+    (folder / "copies/day1/day1.ipynb").symlink_to(folder / "good/day1/day1.ipynb")
+    limits = Limits(seconds=45, cell_seconds=6, memory=3 * 2**30)
+    rows = grade(SOURCE / "day1", folder, output, limits=limits, jobs=2)
+    return {row.student: row for row in rows}, folder, output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("student", SUBMISSIONS)
+def test_what_is_done_counts(student: str, graded: tuple[dict[str, Grade], Path, Path]) -> None:
+    _, points, status = SUBMISSIONS[student]
+    if student == "kills" and sys.platform != "linux":
+        pytest.xfail("only Linux keeps a process from signalling others")
+    row = graded[0][student]
+    assert row.points == points, row
+    assert row.max == ALL
+    assert status is None or row.status == status
+
+
+@pytest.mark.slow
+def test_what_cannot_be_graded_is_said(graded: tuple[dict[str, Grade], Path, Path]) -> None:
+    rows, _, output = graded
+    for student in ("no_json", "no_notebook", "hollow"):
+        assert (rows[student].points, rows[student].status) == (0, "unreadable")
+    assert rows["nothing"].status == "missing"
+    assert rows["copies"].status == "unreadable"
+    assert "link" in rows["copies"].note
+    assert "link" in (output / "feedback/copies/day1.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_the_table(graded: tuple[dict[str, Grade], Path, Path]) -> None:
+    rows, _, output = graded
+    with open(output / "grades.csv", encoding="utf-8-sig", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["student"] for row in table] == sorted(rows)
+    assert len(table) == len(SUBMISSIONS) + 5
+    (good,) = (row for row in table if row["student"] == "good")
+    assert (good["day"], good["points"], good["max"], good["status"]) == (
+        "day1",
+        "8",
+        "8",
+        "graded",
+    )
+
+
+@pytest.mark.slow
+def test_the_feedback(graded: tuple[dict[str, Grade], Path, Path]) -> None:
+    _, _, output = graded
+    page = (output / "feedback/one_wrong/day1.html").read_text("utf-8")
+    assert "7 / 8" in page
+    assert "Sorting has one exact result" in page
+    assert "排序有唯一的精确结果" in page
+    page = (output / "feedback/hangs/day1.html").read_text("utf-8")
+    assert "运行超时" in page
+    page = (output / "feedback/edits/day1.html").read_text("utf-8")
+    assert "day1-question-1" in page
+    assert len((output / "feedback/prints/day1.html").read_bytes()) < 2**20
+
+
+@pytest.mark.slow
+def test_nothing_of_the_hidden_tests_reaches_the_feedback(
+    graded: tuple[dict[str, Grade], Path, Path],
+) -> None:
+    for student in ("good", "untouched", "reads"):
+        page = (graded[2] / f"feedback/{student}/day1.html").read_text("utf-8")
+        assert "judge" not in page
+        assert "HIDDEN" not in page
+
+
+@pytest.mark.slow
+def test_submissions_are_untouched(graded: tuple[dict[str, Grade], Path, Path]) -> None:
+    path = graded[1] / "good/day1/day1.ipynb"
+    assert json.loads(path.read_text("utf-8")) == json.loads(json.dumps(solved("day1")))
+
+
+def test_days_are_found() -> None:
+    assert [day.name for day in find_days(HOMEWORK)] == [f"day{n}" for n in range(1, 7)]
+    assert [day.name for day in find_days(SOURCE)] == [f"day{n}" for n in range(1, 7)]
+    (day,) = find_days(SOURCE / "day2")
+    assert (day.name, day.most) == ("day2", 14)
+
+
+def test_student_versions_do_not_grade() -> None:
+    with pytest.raises(DataError, match="student version"):
+        find_days(HOMEWORK / "release")
+
+
+def test_mistakes_of_the_caller(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DataError, match="no homework"):
+        find_days(tmp_path)
+    with pytest.raises(DataError, match="no folder of submissions"):
+        grade(SOURCE, tmp_path / "none", tmp_path / "out")
+    with pytest.raises(DataError, match="has no folders"):
+        grade(SOURCE, tmp_path, tmp_path / "out")
+    hand_in(tmp_path, "one", "day1", students("day1"))
+    with pytest.raises(ConfigError, match="outside"):
+        grade(SOURCE, tmp_path, tmp_path / "out")
+    assert main(["grade", str(SOURCE), str(tmp_path), "-o", "x", "--time-limit", "0"]) == 2
+    assert "--time-limit" in capsys.readouterr().err
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    module._write_table(tmp_path / "t.csv", [Grade("=1+1", "day1", 0, 8, "missing", "a\nb")])
+    assert "'=1+1,day1,0,8,missing,a b" in (tmp_path / "t.csv").read_text("utf-8-sig")
+
+
+@pytest.mark.skipif(not landlock.version(), reason="this system has no Landlock")
+def test_landlock_gives_up_files(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open/file").write_text("open")
+    (tmp_path / "secret").write_text("secret")
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            landlock.confine({tmp_path / "open": landlock.EVERYTHING})
+            read = (tmp_path / "open/file").read_text() == "open"
+            (tmp_path / "open/new").write_text("new")
+            try:
+                (tmp_path / "secret").read_text()
+            except PermissionError:
+                code = 0 if read else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (tmp_path / "open/new").read_text() == "new"

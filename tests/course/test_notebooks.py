@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is run of a submission: the student's solutions, the teacher's everything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ppzoo.course.notebooks import assemble, graded_cells, mark_of, read_notebook, split_tests
+from ppzoo.errors import DataError
+from tests.course.notebooks import cell_of, solved, students, teachers
+
+
+def names(notebook: object) -> list[str]:
+    return [mark_of(cell).get("grade_id") for cell in notebook.cells]
+
+
+def test_hidden_tests_are_split_off() -> None:
+    visible, hidden = split_tests(
+        "a\n    ### BEGIN HIDDEN TESTS\n    b\n      c\n    ### END HIDDEN TESTS\nd\n"
+    )
+    assert visible == "a\nd\n"
+    assert hidden == "b\n  c\n"
+
+
+def test_a_solved_notebook_is_run_as_it_is() -> None:
+    notebook, changed = assemble(teachers("day2"), solved("day2"))
+    assert changed == []
+    assert names(notebook) == names(teachers("day2"))
+    assert "HIDDEN" not in str(notebook)
+    assert "F.mse_loss(real_scores" in cell_of(notebook, "day2-losses")["source"]
+
+
+def test_locked_cells_come_from_the_teacher() -> None:
+    student = solved("day2")
+    cell_of(student, "day2-test-g-loss")["source"] = "pass"
+    cell_of(student, "day2-test-g-loss")["metadata"]["nbgrader"]["points"] = 100
+    cell_of(student, "day2-dcgan")["source"] = "cheat = True"
+    notebook, changed = assemble(teachers("day2"), student)
+    assert changed == ["day2-dcgan", "day2-test-g-loss"]
+    assert "g_loss" in cell_of(notebook, "day2-test-g-loss")["source"]
+    assert cell_of(notebook, "day2-test-g-loss")["metadata"]["nbgrader"]["points"] == 2
+    assert "cheat" not in str(notebook)
+
+
+def test_missing_cells_are_put_back_in_their_place() -> None:
+    student = solved("day2")
+    gone = {"day2-setup", "day2-test-d-loss", "day2-test-samples"}
+    student["cells"] = [c for c in student.cells if mark_of(c)["grade_id"] not in gone]
+    notebook, changed = assemble(teachers("day2"), student)
+    assert set(changed) == gone
+    assert names(notebook) == names(teachers("day2"))
+
+
+def test_cells_of_the_student_stay_and_copies_are_plain() -> None:
+    student = students("day1")
+    extra = {"cell_type": "code", "source": "helper = 1", "metadata": {}, "outputs": []}
+    student["cells"][3:3] = [type(student.cells[0])(extra)]
+    student["cells"].append(cell_of(student, "day1-question-1"))
+    notebook, _ = assemble(teachers("day1"), student)
+    assert notebook.cells[3]["source"] == "helper = 1"
+    assert names(notebook).count("day1-question-1") == 1
+    assert len(notebook.cells) == len(teachers("day1").cells) + 2
+
+
+def test_outputs_that_were_handed_in_are_dropped() -> None:
+    student = solved("day1")
+    for cell in student.cells:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "8 / 8"}]
+    assert "8 / 8" not in str(assemble(teachers("day1"), student)[0])
+
+
+def test_points_without_tests_are_refused() -> None:
+    notebook = teachers("day1")
+    cell_of(notebook, "day1-question-1")["metadata"]["nbgrader"]["solution"] = True
+    with pytest.raises(DataError, match="has points"):
+        graded_cells(notebook)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"cells": [], "nbformat": 4}', "\x00"])
+def test_what_is_no_notebook_is_said_to_be_none(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.ipynb"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"x\.ipynb is no notebook"):
+        read_notebook(path)

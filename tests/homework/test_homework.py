@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The homework: solutions are right, students' versions are fresh, mistakes get their feedback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ppzoo.course.notebooks import graded_cells, is_solution, is_tests, mark_of
+from tests.course.notebooks import DAYS, HOMEWORK, run_here, students, teachers
+from tools.homework import STUB, refresh
+
+CODE_DAYS = ("day2", "day3", "day4", "day5", "day6")
+
+
+def replaced(old: str, new: str) -> Callable[[str], str]:
+    def change(code: str) -> str:
+        assert old in code, f"the solution no longer has {old!r}"
+        return code.replace(old, new)
+
+    return change
+
+
+def test_there_is_homework_for_six_days() -> None:
+    assert [*DAYS] == ["day1", "day2", "day3", "day4", "day5", "day6"]
+
+
+def test_the_release_is_what_nbgrader_makes_of_the_source() -> None:
+    assert refresh(HOMEWORK, write=False) == []
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_students_see_neither_solutions_nor_hidden_tests(day: str) -> None:
+    source, release = teachers(day), students(day)
+    assert len(release.cells) == len(source.cells)
+    text = (HOMEWORK / f"release/{day}/{day}.ipynb").read_text("utf-8")
+    assert "BEGIN SOLUTION" not in text
+    assert "BEGIN HIDDEN" not in text
+    assert "judge(" not in text
+    assert STUB in text
+    assert all(tests.hidden for tests in graded_cells(source).values())
+    assert not any(tests.hidden for tests in graded_cells(release).values())
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_cells_are_marked_and_in_both_languages(day: str) -> None:
+    notebook = teachers(day)
+    names = [mark_of(cell)["grade_id"] for cell in notebook.cells]
+    assert len(set(names)) == len(names)
+    assert any(map(is_tests, notebook.cells))
+    assert any(map(is_solution, notebook.cells))
+    for cell in notebook.cells:
+        if cell["cell_type"] == "markdown":
+            assert re.search("[\u4e00-\u9fff]", cell["source"]), cell["source"][:60]
+            assert re.search("[A-Za-z]{3} [a-z]", cell["source"]), cell["source"][:60]
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_solutions_are_right(day: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = run_here(day, tmp_path)
+    assert said.keys() == graded_cells(teachers(day)).keys()
+    assert said == dict.fromkeys(said, "")
+
+
+# The cell of a solution, what is wrong about it, the cell of tests that notices, and what it says.
+# ruff: noqa: E501
+MISTAKES = [
+    (
+        "day2",
+        "discriminator",
+        replaced("nn.Conv2D(4 * c, 1, 4),", "nn.Conv2D(4 * c, 1, 4), nn.Sigmoid(),"),
+        "test-discriminator",
+        "there is a sigmoid left",
+    ),
+    (
+        "day2",
+        "losses",
+        replaced(
+            "real = F.mse_loss(", "real = F.binary_cross_entropy_with_logits("
+        ),
+        "test-d-loss",
+        "A cross entropy cannot take scores beyond",
+    ),
+    (
+        "day2",
+        "losses",
+        lambda code: code.replace("ones_like(real", "ZEROS(real")
+        .replace("zeros_like(fake", "ones_like(fake")
+        .replace("ZEROS", "zeros_like"),
+        "test-d-loss",
+        "The labels are exchanged",
+    ),
+    (
+        "day2",
+        "losses",
+        replaced("return F.mse_loss(fake_scores, paddle.ones_like", "return F.mse_loss(fake_scores, paddle.zeros_like"),
+        "test-g-loss",
+        "G wants the opposite",
+    ),
+    (
+        "day2",
+        "training",
+        replaced("beta1=0.5, parameters=generator", "parameters=generator"),
+        "test-optimizers",
+        "beta1 of optimizer_g should be 0.5",
+    ),
+    (
+        "day2",
+        "training",
+        replaced("g_loss(discriminator(fake))", "g_loss(discriminator(fake.detach()))"),
+        "test-step",
+        "nothing may be detached there",
+    ),
+    ("day3", "split", replaced("/ 127.5 - 1", "/ 255"), "test-split", "Values lie in [0, 1]"),
+    (
+        "day3",
+        "split",
+        replaced("values[:, :, :256], values[:, :, 256:]", "values[:, :, 256:], values[:, :, :256]"),
+        "test-split",
+        "Photo and cartoon are exchanged",
+    ),
+    (
+        "day3",
+        "generator",
+        lambda code: code.replace("before = 2 * width", "before = width").replace(
+            "paddle.concat([layer(x), skip], axis=1)", "layer(x) + skip"
+        ),
+        "test-generator",
+        "skip connections joined by paddle.concat",
+    ),
+    (
+        "day3",
+        "discriminator",
+        replaced("ConvBlock(4 * w, 8 * w, 1)", "ConvBlock(4 * w, 8 * w, 2)"),
+        "test-discriminator",
+        "should be [1, 1, 30, 30]",
+    ),
+    (
+        "day3",
+        "losses",
+        replaced("100 * F.l1_loss", "F.l1_loss"),
+        "test-losses",
+        "weight of the L1 term is missing",
+    ),
+    (
+        "day3",
+        "losses",
+        replaced("F.l1_loss", "F.mse_loss"),
+        "test-losses",
+        "L2 blurs more than L1",
+    ),
+    (
+        "day4",
+        "restore",
+        replaced("cv2.bilateralFilter(frame, 7, 80, 2)", "frame"),
+        "test-steps",
+        "still has 1",
+    ),
+    (
+        "day4",
+        "restore",
+        replaced("cv2.bilateralFilter(frame, 7, 80, 2)", "cv2.blur(frame, (15, 15))"),
+        "test-steps",
+        "denoise blurs edges",
+    ),
+    (
+        "day4",
+        "restore",
+        replaced("resize_bicubic(frame, 2)", "resize_bicubic(frame, 4)"),
+        "test-steps",
+        "enlarge should make uint8 [64, 80, 3]",
+    ),
+    (
+        "day4",
+        "restore",
+        lambda code: code.replace(
+            'restore_film("old_film.mp4", "restored.mp4", steps, progress=False)',
+            'film = VideoWriter("restored.mp4", 12)\nwith film:\n'
+            '    for one in VideoReader("old_film.mp4"):\n        film.write(enlarge(denoise(one)))',
+        ),
+        "test-film",
+        "The sound is lost",
+    ),
+    (
+        "day4",
+        "restore",
+        replaced('steps = [EachFrame("denoise", 1, denoise), ', "steps = ["),
+        "test-quality",
+        "nearer to the original by more than 1 dB",
+    ),
+    (
+        "day5",
+        "motion",
+        replaced("return source + driving - driving[:1]", "return driving"),
+        "test-relative",
+        "absolute motion",
+    ),
+    (
+        "day5",
+        "motion",
+        replaced("source + driving - driving[:1]", "source - driving + driving[:1]"),
+        "test-relative",
+        "goes the wrong way",
+    ),
+    (
+        "day5",
+        "motion",
+        replaced("driving - driving[:1]", "np.diff(driving, axis=0, prepend=driving[:1])"),
+        "test-relative",
+        "compared with the one before it",
+    ),
+    (
+        "day5",
+        "motion",
+        replaced("(source - moved)", "(moved - source)"),
+        "test-sparse",
+        "This is forward",
+    ),
+    (
+        "day5",
+        "animate",
+        lambda code: code.replace("warp(portrait", "np.roll(portrait, 0) if True else warp(portrait"),
+        "test-animation",
+        "The face does not move",
+    ),
+    (
+        "day6",
+        "measure",
+        replaced("psnr = calculate_psnr(picture, truth, 4, test_y_channel=True)", "psnr = calculate_psnr(picture, truth, 4)"),
+        "test-measure",
+        "papers measure luma",
+    ),
+    (
+        "day6",
+        "measure",
+        replaced("4, test_y_channel", "0, test_y_channel"),
+        "test-measure",
+        "The border is not cut off",
+    ),
+    (
+        "day6",
+        "model",
+        replaced("enlarged + detail[..., None]", "enlarged"),
+        "test-model",
+        "This is bicubic interpolation itself",
+    ),
+    (
+        "day6",
+        "model",
+        replaced("enlarged + detail[..., None]", "255 - enlarged"),
+        "test-model",
+        "worse than bicubic",
+    ),
+    (
+        "day6",
+        "model",
+        replaced("enlarged + detail[..., None]", "enlarged + 0.01 * detail[..., None]"),
+        "test-model",
+        "0.1 are needed",
+    ),
+    (
+        "day6",
+        "results",
+        replaced("write_image(f\"results/{name}.png\", result)", "write_image(f\"results/{name}.png\", test[name])"),
+        "test-results",
+        "is the original itself",
+    ),
+    (
+        "day6",
+        "results",
+        replaced("psnr_gain, ssim_gain = (float(x)", "psnr_gain, ssim_gain = (2 + float(x)"),
+        "test-results",
+        "The gains were measured as",
+    ),
+]  # fmt: skip
+
+
+def test_each_day_with_code_has_five_mistakes() -> None:
+    assert all(sum(day == other[0] for other in MISTAKES) >= 5 for day in CODE_DAYS)
+
+
+@pytest.mark.parametrize(
+    ("day", "cell", "change", "tests", "feedback"),
+    MISTAKES,
+    ids=[f"{m[0]}-{m[4][:30]}" for m in MISTAKES],
+)
+def test_a_typical_mistake_gets_its_feedback(
+    day: str,
+    cell: str,
+    change: Callable[[str], str],
+    tests: str,
+    feedback: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"{day}-{tests}"
+    said = run_here(day, tmp_path, {f"{day}-{cell}": change}, {name})[name]
+    assert feedback in said
+    assert re.search("[\u4e00-\u9fff]", said)
