@@ -4,7 +4,7 @@
 Limits of memory, processor time and file sizes; by Landlock, where the system has it, no files but
 Python's own and its folder's, no TCP, no signals to others; and by an audit hook of Python's, which
 works everywhere but binds Python code only, no new processes, no network, no writing elsewhere.
-Not a sandbox against somebody who attacks the machine: docs/grading.md says what is promised.
+Not a sandbox against somebody who attacks the machine: docs/course/grading.md says what is promised.
 """
 
 from __future__ import annotations
@@ -104,8 +104,10 @@ def _guard(box: str, denied: tuple[str, ...], confined: bool) -> Callable[[str, 
             raise PermissionError(_NO_PROCESSES)
         elif event in _NETWORK:
             raise PermissionError(_NO_NETWORK)
-        elif event in _PATHS and isinstance(args[0], str | bytes) and not within(args[0], writable):
-            raise PermissionError(f"{_NO_FILE}: {os.fsdecode(args[0])}")
+        elif event in _PATHS:
+            for path in args:
+                if isinstance(path, str | bytes) and not within(path, writable):
+                    raise PermissionError(f"{_NO_FILE}: {os.fsdecode(path)}")
 
     return hook
 

@@ -13,7 +13,6 @@ import dataclasses
 import json
 import os
 import re
-import resource
 import shutil
 import stat
 import sys
@@ -75,6 +74,8 @@ class Task:
 
 def main(text: str) -> None:
     """Grade what a `Task` in JSON says, and write lines of JSON."""
+    import resource  # Windows has none, and `Task` is for all
+
     task = Task.from_json(text)
     # Replies of a hostile kernel take memory here, too.
     _, most = resource.getrlimit(resource.RLIMIT_AS)
@@ -122,6 +123,7 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     notebook, changed = assemble(source, read_notebook(Path(task.submission)))
     judged: dict[str, Judged] = {}
     statuses: list[str] = []
+    why = ""
     # A short path, since names of sockets are short.
     with _box(task) as box:
         try:
@@ -140,13 +142,15 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
                         yield "points", {"name": one.name, "points": verdict.points}
         except KernelGoneError as error:
             statuses.append(str(error))
+            why = error.why
     for name, one in tests.items():
         if name not in judged:
             judged[name] = Judged(0.0, one.points, "")
     page = as_html(notebook, judged, task.title, changed, statuses)
     with atomic_write(task.feedback) as file:
         file.write(page.encode("utf-8"))
-    yield "end", {"status": statuses[0] if statuses else "graded", "changed": changed}
+    status = statuses[0] if statuses else "graded"
+    yield "end", {"status": status, "changed": changed, "why": why}
 
 
 def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:

@@ -24,14 +24,23 @@ from ppzoo.course.checks import LONGEST_ANSWER, as_json, failed
 KEPT = 64 * 1024  # characters of a cell's texts that its feedback shows
 KEPT_PICTURE = 4 * 2**20
 MOST_PRINTED = 32 * 2**20  # characters after which a cell is stopped
-_START = 60.0  # seconds
+_START = 180.0  # seconds, on a machine that does much else
 _AFTER_INTERRUPT = 3.0
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
-_VARIABLES = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS", "LD_LIBRARY_PATH", "PPZOO_DEVICE")
+_VARIABLES = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS", "LD_LIBRARY_PATH")
 
 
 class KernelGoneError(Exception):
-    """The kernel ended, or was ended; the message is one of the statuses."""
+    """The kernel ended, or was ended.
+
+    Args:
+        status: `crashed`, `timed out` or `printed too much`.
+        why: what the kernel said last, where it did not even start.
+    """
+
+    def __init__(self, status: str, why: str = "") -> None:
+        super().__init__(status)
+        self.why = why
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,15 +117,17 @@ class Kernel:
             "seconds": self.limits.seconds,
             "connection_file": file,
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ppzoo.course.cage", json.dumps(task)],
-            cwd=run,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE if "PPZOO_CAGE_DEBUG" in os.environ else subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._errors = run / "errors.txt"
+        with open(self._errors, "wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ppzoo.course.cage", json.dumps(task)],
+                cwd=run,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
         self._client = BlockingKernelClient()
         self._client.load_connection_info(info)
         self._client.start_channels(hb=False)
@@ -213,7 +224,8 @@ class Kernel:
                 return
             if self._process.poll() is not None:
                 break
-        raise KernelGoneError("crashed")
+        text = self._errors.read_bytes()[-300:].decode("utf-8", "replace")
+        raise KernelGoneError("crashed", f"the kernel did not start: {text.strip()}")
 
     def _collect(self, message: str, collected: _Collected) -> None:
         try:
