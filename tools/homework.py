@@ -12,7 +12,6 @@ import argparse
 import ast
 import json
 import logging
-import os
 import shutil
 import sys
 import tempfile
@@ -91,11 +90,11 @@ def generate(course: Path) -> None:
         raise MissingExtraError("nbgrader", "course", "making the students' version") from None
     from traitlets.config import Config
 
-    # nbgrader calls `alembic` by its name, which is beside Python where no environment is active.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     config = Config()
     config.CourseDirectory.root = str(course)
-    config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
+    # Marks are kept by nobody: `ppzoo grade` writes a table.
+    config.GenerateAssignment.no_database = True
+    config.SaveCells.enabled = False
     config.ClearSolutions.code_stub = {"python": STUB}
     api = NbGraderAPI(config=config)
     api.log.setLevel(logging.WARNING)

@@ -26,7 +26,8 @@ def notebook(tmp_path: Path) -> Path:
     outputs = [new_output("stream", text="3.5 dB\n"), new_output("display_data", data=data)]
     cells = [new_markdown_cell("# 第二天 day 2"), new_code_cell("show()", outputs=outputs)]
     path = tmp_path / "my day2.ipynb"
-    path.write_text(json.dumps(new_notebook(cells=cells)), encoding="utf-8")
+    content = new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 

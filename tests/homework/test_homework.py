@@ -258,7 +258,7 @@ MISTAKES = [
     (
         "day6",
         "model",
-        replaced("enlarged + detail[..., None]", "enlarged + 0.01 * detail[..., None]"),
+        replaced("enlarged + detail[..., None]", "enlarged + 0.06 * detail[..., None]"),
         "test-model",
         "0.1 are needed",
     ),
