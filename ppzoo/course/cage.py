@@ -4,7 +4,7 @@
 Limits of memory, processor time and file sizes; by Landlock, where the system has it, no files but
 Python's own and its folder's, no TCP, no signals to others; and by an audit hook of Python's, which
 works everywhere but binds Python code only, no new processes, no network, no writing elsewhere.
-Not a sandbox against somebody who attacks the machine: docs/course/grading.md says what is promised.
+Not a sandbox against somebody who attacks the machine: see docs/course/grading.md.
 """
 
 from __future__ import annotations

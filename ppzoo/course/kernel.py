@@ -25,7 +25,7 @@ KEPT = 64 * 1024  # characters of a cell's texts that its feedback shows
 KEPT_PICTURE = 4 * 2**20
 MOST_PRINTED = 32 * 2**20  # characters after which a cell is stopped
 _START = 180.0  # seconds, on a machine that does much else
-_AFTER_INTERRUPT = 3.0
+_AFTER_INTERRUPT = 5.0
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
 _VARIABLES = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS", "LD_LIBRARY_PATH")
 
@@ -166,14 +166,14 @@ class Kernel:
         stopped = ""
         while not collected.idle:
             self._collect(message, collected)
-            reason = collected.excess or ("timed out" if time.monotonic() > end else "")
-            if reason and stopped:
+            late = time.monotonic() > end
+            if stopped and late:
                 self._kill()
                 raise KernelGoneError(stopped)
-            if reason:
+            if not stopped and (late or collected.excess):
                 # A second chance to go on with the next cell, points already made are kept.
-                stopped, end = reason, time.monotonic() + _AFTER_INTERRUPT
-                collected.excess = ""
+                stopped = collected.excess or "timed out"
+                end = time.monotonic() + _AFTER_INTERRUPT
                 self._interrupt()
         reply = self._reply(message, end)
         ran.status = stopped or ("ok" if reply["content"].get("status") == "ok" else "error")
@@ -291,7 +291,6 @@ class _Collected:
         self._seen += _length(content)
         if self._seen > MOST_PRINTED:
             self.excess = "printed too much"
-            self._seen = 0
         if own and kind in ("stream", "error", "display_data", "execute_result"):
             self._keep(kind, content)
 

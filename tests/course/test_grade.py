@@ -131,11 +131,16 @@ while True:
 VANDAL = """
 import os, shutil
 for place in ("SUBMISSIONS", "OUTPUT", "/tmp"):
-    shutil.rmtree(place, ignore_errors=True)
-try:
-    open("SUBMISSIONS/good/day1/day1.ipynb", "w").close()
-except OSError:
-    pass
+    for destroy in (
+        lambda: shutil.rmtree(place, ignore_errors=True),
+        lambda: os.rename(place, place + ".gone"),
+        lambda: open(place + "/good/day1/day1.ipynb", "w").close(),
+        lambda: os.remove(place + "/good/day1/day1.ipynb"),
+    ):
+        try:
+            destroy()
+        except OSError as error:
+            print(error)
 """
 STUBBORN = """
 import signal
