@@ -9,6 +9,7 @@ Not a sandbox against somebody who attacks the machine: see docs/course/grading.
 
 from __future__ import annotations
 
+import collections
 import ctypes
 import importlib
 import json
@@ -27,6 +28,8 @@ _LARGEST_FILE = 512 * 2**20
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix/store", "/etc", "/proc", "/System")
 _SYSTEM_LISTS = ("/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_MOST_PRINTED = 4 * 2**20  # characters of a cell; the judge stops those that get round this
+_TOO_MUCH = "a cell may print at most four million characters · 单元格最多输出四百万字符"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _NO_PROCESSES = "a submission may not start or end other processes · 作业代码不能启动或结束其他进程"
 _NO_NETWORK = "a submission may not use the network · 作业代码不能访问网络"
@@ -58,6 +61,7 @@ def main(text: str) -> None:
     known = landlock.confine(_allowed(box))
     for module in task["preload"]:
         importlib.import_module(module)
+    _limit_output()
     os.chdir(box / "work")
     sys.addaudithook(_guard(str(box), tuple(task["denied"]), bool(known)))
     IPKernelApp.launch_instance(
@@ -110,6 +114,24 @@ def _guard(box: str, denied: tuple[str, ...], confined: bool) -> Callable[[str, 
                     raise PermissionError(f"{_NO_FILE}: {os.fsdecode(path)}")
 
     return hook
+
+
+def _limit_output() -> None:
+    """Let a cell that prints without end fail at once, rather than drown the judge."""
+    from ipykernel.iostream import OutStream
+
+    write = OutStream.write
+    printed: collections.Counter[str] = collections.Counter()
+
+    def limited(self: Any, text: str) -> int | None:
+        message = str((self.parent_header or {}).get("msg_id"))
+        if isinstance(text, str):
+            printed[message] += len(text)
+        if printed[message] > _MOST_PRINTED:
+            raise RuntimeError(_TOO_MUCH)
+        return write(self, text)
+
+    OutStream.write = limited
 
 
 def _limit(memory: int, seconds: float) -> None:
