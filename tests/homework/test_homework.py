@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ppzoo.course.grade import grade
 from ppzoo.course.notebooks import graded_cells, is_solution, is_tests, mark_of
-from tests.course.notebooks import DAYS, HOMEWORK, run_here, students, teachers
+from tests.course.notebooks import DAYS, HOMEWORK, hand_in, run_here, solved, students, teachers
 from tools.homework import STUB, refresh
 
 CODE_DAYS = ("day2", "day3", "day4", "day5", "day6")
@@ -64,6 +65,20 @@ def test_solutions_are_right(day: str, tmp_path: Path, monkeypatch: pytest.Monke
     said = run_here(day, tmp_path)
     assert said.keys() == graded_cells(teachers(day)).keys()
     assert said == dict.fromkeys(said, "")
+
+
+@pytest.mark.slow
+def test_graded_in_earnest_solutions_get_all_and_blanks_nothing(tmp_path: Path) -> None:
+    for day in DAYS:
+        hand_in(tmp_path / "in", "solved", day, solved(day))
+        hand_in(tmp_path / "in", "blank", day, students(day))
+    rows = grade(HOMEWORK, tmp_path / "in", tmp_path / "out", jobs=2)
+    assert len(rows) == 2 * len(DAYS)
+    assert {row.status for row in rows} == {"graded"}
+    assert {row.note for row in rows} == {""}
+    for row in rows:
+        assert row.max > 0
+        assert row.points == (row.max if row.student == "solved" else 0), row
 
 
 # The cell of a solution, what is wrong about it, the cell of tests that notices, and what it says.
