@@ -17,17 +17,22 @@ from ppzoo import registry, runtime
 
 if TYPE_CHECKING:
     from ppzoo.config import load_config
+    from ppzoo.engine.records import read_curves
     from ppzoo.engine.trainer import Trainer
     from ppzoo.model import Model
 
 __version__ = "0.1.0.dev0"
-__all__ = ["Trainer", "build_model", "list_models", "load_config"]
+__all__ = ["Trainer", "build_model", "list_models", "load_config", "read_curves"]
 
 runtime.configure()
 runtime.warn_of_late_zlib()
 
 # Imported when first asked for: `import ppzoo` alone stays light.
-_HOMES = {"Trainer": "ppzoo.engine.trainer", "load_config": "ppzoo.config"}
+_HOMES = {
+    "Trainer": "ppzoo.engine.trainer",
+    "load_config": "ppzoo.config",
+    "read_curves": "ppzoo.engine.records",
+}
 
 
 def list_models() -> list[str]:

@@ -23,7 +23,7 @@ ROWS: tuple[set[str], ...] = (
     {"nn"},
     {"networks"},
     {"media", "weights"},
-    {"losses", "metrics", "data", "optim"},
+    {"losses", "metrics", "data", "optim", "figures"},
     {"model", "faces"},
     TASKS | {"engine"},
     {"apps"},

@@ -151,6 +151,35 @@ class ProgressBar(Callback):
         self._bar.close()
 
 
+class Brief(Callback):
+    """Ten lines a run with the latest losses, and one for each evaluation, the same every time."""
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Count tenths of the run from here."""
+        self._shown = self._tenths(trainer)
+
+    def on_log(self, trainer: Trainer) -> None:
+        """Show the losses, once in a tenth of the run."""
+        if self._tenths(trainer) > self._shown:
+            self._shown = self._tenths(trainer)
+            self._write(trainer, trainer.losses)
+
+    def on_metrics(self, trainer: Trainer, metrics: dict[str, float]) -> None:
+        """Show what was measured."""
+        self._write(trainer, metrics)
+
+    @staticmethod
+    def _tenths(trainer: Trainer) -> int:
+        return 10 * trainer.iteration // trainer.total_iterations
+
+    @staticmethod
+    def _write(trainer: Trainer, values: dict[str, float]) -> None:
+        width = len(str(trainer.total_iterations))
+        shown = "  ".join(f"{name} {value:.3g}" for name, value in values.items())
+        place = f"step {trainer.iteration:{width}} of {trainer.total_iterations}"
+        tqdm.write(f"{place}: {shown}", file=sys.stdout)
+
+
 class Visuals(Callback):
     """Pictures of the training in `visual_train`, and a film of them at the end.
 

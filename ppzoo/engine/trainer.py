@@ -45,6 +45,8 @@ class Trainer:
         amp_level: `O0` for float32, `O1` or `O2` for mixed precision.
         run_dir: the run folder, by default a new one in `config.output_dir`.
         callbacks: called besides those that the config asks for.
+        brief: in place of the whole log, show a line now and then on the console, without times
+            and places: for notebooks. `log.txt` has the whole in any case.
 
     Raises:
         UserError: the config does not fit the classes that it names, a dataset is missing...
@@ -65,9 +67,11 @@ class Trainer:
         amp_level: str = "O0",
         run_dir: str | os.PathLike[str] | None = None,
         callbacks: Sequence[cb.Callback] = (),
+        brief: bool = False,
     ) -> None:
         check_config(config)
         self.config = config
+        self.brief = brief
         self.device = select_device(config.device)
         self.world = join_world()
         self.seed = self.world.gather(
@@ -254,7 +258,7 @@ class Trainer:
         last_rate = self._rate_at_the_end()
         self._callbacks = self._make_callbacks()
         self.interrupted, self._interrupt = None, Interrupt()
-        setup_logging(console=self.world.is_main)
+        setup_logging(console=self.world.is_main and not self.brief)
         text = self._resolved_config().to_yaml()
         with (
             open_run_dir(self.run_dir, text, self.world.rank, self._early),
@@ -498,7 +502,7 @@ class Trainer:
         config = self.config
         found: list[cb.Callback] = []
         if self.world.is_main:
-            found.append(cb.ProgressBar())
+            found.append(cb.Brief() if self.brief else cb.ProgressBar())
             if config.enable_visualdl:
                 found.append(cb.VisualDL())
         # Here, so that its clock does not measure how long the ones above take to start, and the

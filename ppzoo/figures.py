@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures for notebooks: curves of runs and tables of pictures, by matplotlib.
+
+They are drawn as pyplot figures, so a notebook shows them below the cell that asks for them, and
+`matplotlib.pyplot.gcf()` in the same cell gets the figure to change or to save it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ppzoo.errors import MissingExtraError
+
+# Okabe & Ito's colours, which the colour-blind tell apart, the darker ones first.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Printed in grey, or where colours fail nevertheless.
+_LINES = ("-", "--", "-.", ":")
+_INCH = 72  # points an inch: one pixel of a figure at this resolution
+_LABEL_WIDTH = 0.085  # inches a letter of a row's title
+
+
+def draw_curves(
+    panels: Mapping[str, Mapping[str, tuple[Any, Any]]],
+    *,
+    xlabel: str = "step",
+    log: Sequence[str] = (),
+    smooth: int = 1,
+) -> None:
+    """Draw curves, a panel for each entry, side by side.
+
+    Args:
+        panels: for each panel's title its curves by label, each (x, y), such as a `Curve`.
+        xlabel: what x is.
+        log: titles of the panels whose y axis is logarithmic.
+        smooth: each point is the mean of this many before it; 1 draws what was measured.
+
+    Raises:
+        ValueError: no panels, or `smooth` is less than 1.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if not panels or smooth < 1:
+        raise ValueError(f"expected panels, and smooth of at least 1; got {len(panels)}, {smooth}")
+    plt = _pyplot()
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(min(12.0, 4.2 * len(panels)), 2.9), dpi=80, squeeze=False
+    )
+    for axis, (title, curves) in zip(axes[0], panels.items(), strict=True):
+        for index, (label, (x, y)) in enumerate(curves.items()):
+            x, y = np.asarray(x), _running_mean(np.asarray(y, np.float64), smooth)
+            style = {"color": COLOURS[index % len(COLOURS)], "ls": _LINES[index % len(_LINES)]}
+            marker = "o" if len(x) <= 12 else None
+            axis.plot(x, y, label=label, marker=marker, markersize=4, linewidth=1.6, **style)
+        axis.set_title(title, fontsize=11)
+        axis.set_xlabel(xlabel)
+        if title in log:
+            axis.set_yscale("log")
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+        if len(curves) > 1 or next(iter(curves), ""):
+            axis.legend(fontsize=9, frameon=False)
+    figure.tight_layout()
+
+
+def draw_pictures(
+    rows: Mapping[str, Sequence[np.ndarray]],
+    titles: Sequence[str] = (),
+    *,
+    height: float = 1.1,
+) -> None:
+    """Draw a table of pictures, a row for each entry, its title on the left.
+
+    Args:
+        rows: for each row's title its pictures, uint8 [H, W], [H, W, 1] or RGB [H, W, 3]. Pictures
+            of different sizes are drawn equally high.
+        titles: of the columns; none by default.
+        height: of a row in inches.
+
+    Raises:
+        ValueError: no pictures, or more titles than columns.
+        MissingExtraError: matplotlib is not installed.
+    """
+    pictures = {title: [_plain(picture) for picture in row] for title, row in rows.items()}
+    columns = max((len(row) for row in pictures.values()), default=0)
+    if not columns or len(titles) > columns:
+        raise ValueError(f"{len(titles)} titles for {columns} columns of {len(pictures)} rows")
+    plt = _pyplot()
+    widths = [
+        max(row[i].shape[1] / row[i].shape[0] for row in pictures.values() if i < len(row))
+        for i in range(columns)
+    ]
+    margin = 0.1 + _LABEL_WIDTH * max(len(title) for title in pictures)
+    top = 0.3 if titles else 0.05
+    size = (margin + height * sum(widths), top + height * len(pictures))
+    figure, axes = plt.subplots(
+        len(pictures),
+        columns,
+        figsize=size,
+        dpi=80,
+        squeeze=False,
+        gridspec_kw={"width_ratios": widths, "wspace": 0.04, "hspace": 0.04},
+    )
+    figure.subplots_adjust(left=margin / size[0], right=0.995, bottom=0.01, top=1 - top / size[1])
+    for line, (title, row) in zip(axes, pictures.items(), strict=True):
+        for axis in line:
+            axis.axis("off")
+        for axis, picture in zip(line, row, strict=False):
+            # Digits of 28 pixels stay squares where they are enlarged, photographs stay smooth.
+            enlarged = picture.shape[0] < height * _INCH
+            axis.imshow(
+                picture,
+                cmap="gray",
+                vmin=0,
+                vmax=255,
+                interpolation="nearest" if enlarged else "antialiased",
+            )
+        place = line[0].get_position()
+        middle = (place.y0 + place.y1) / 2
+        left = (margin - 0.08) / size[0]
+        figure.text(left, middle, title, ha="right", va="center", fontsize=10)
+    for axis, title in zip(axes[0], titles, strict=False):
+        axis.set_title(title, fontsize=10, pad=4)
+
+
+def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - window)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def _plain(picture: Any) -> np.ndarray:
+    picture = np.asarray(picture)
+    if picture.ndim == 3 and picture.shape[-1] == 1:
+        picture = picture[..., 0]
+    is_shape = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[-1] == 3)
+    if picture.dtype != np.uint8 or not is_shape or picture.size == 0:
+        raise ValueError(
+            f"expected uint8 pictures [H, W], [H, W, 1] or [H, W, 3], got {picture.dtype} with the "
+            f"shape {list(picture.shape)}"
+        )
+    return picture
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "course", "drawing figures") from error
+    return plt
