@@ -56,10 +56,7 @@ def _scalars(path: Path) -> dict[str, dict[int, float]]:
     from visualdl import LogReader  # pulls in a web framework, so only when it is used
 
     try:
-        with (
-            open(os.devnull, "w", encoding="utf-8") as nowhere,
-            contextlib.redirect_stdout(nowhere),
-        ):
+        with contextlib.redirect_stdout(io.StringIO()):  # what it prints helps nobody
             reader = LogReader(file_path=str(path))
     except Exception as error:  # of VisualDL's parser, whatever it may be
         raise DataError(f"{path} is no log of VisualDL: {error}") from error
