@@ -12,7 +12,6 @@ ARGS ?=
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 FAMILIES := $(sort $(notdir $(basename $(wildcard configs/smoke/*.yaml))))
-NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 F ?=
 
 .DEFAULT_GOAL := help
@@ -52,13 +51,8 @@ prove: $(STAMP)  ## train and measure the proofs: all, or make prove F=dcgan
 bench: $(STAMP)  ## measure training speed, with PyTorch beside
 	@$(PY) tools/benchmark/bench.py
 
-notebooks: $(STAMP)  ## execute the course's notebooks
-ifeq ($(NOTEBOOKS),)
-	@echo "There are no notebooks yet: the course arrives with a later release."
-else
-	@$(PY) -m pip install --quiet -e ".[cpu,course]" $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
-	@$(PY) -m jupyter nbconvert --to notebook --execute --inplace $(NOTEBOOKS)
-endif
+notebooks: $(STAMP)  ## execute the course's notebooks and save their outputs: all, or F=day1
+	@$(PY) tools/notebooks.py run $(F)
 
 lock: $(STAMP)  ## renew the tested versions in constraints/paddle-3.3.txt
 	@$(PY) -m pip install --quiet uv
