@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,20 @@ def test_saved_notebook_is_tidy(path: Path) -> None:
     assert notebook["metadata"] == notebooks.tidy(notebook)["metadata"]
     assert [set(cell["metadata"]) for cell in notebook["cells"]] == [set()] * len(notebook["cells"])
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+
+
+@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
+def test_named_configs_exist(path: Path) -> None:
+    code = "".join(
+        notebooks.text_of(cell)
+        for cell in notebooks.read(path)["cells"]
+        if cell["cell_type"] == "code"
+    )
+    named = re.findall(r"\.\./(configs/[\w/{}]+)\.yaml", code)
+    assert named
+    # A name in braces is filled in by the code: something must fit it.
+    missing = [n for n in named if not list(ROOT.glob(re.sub(r"{\w+}", "*", n) + ".yaml"))]
+    assert not missing
 
 
 @pytest.mark.slow

@@ -16,7 +16,6 @@ import io
 import json
 import os
 import re
-import resource
 import shutil
 import sys
 import tempfile
@@ -120,6 +119,7 @@ def execute(path: Path) -> dict[str, Any]:
             timeout=LONGEST_CELL,
             kernel_name="python3",
             record_timing=False,
+            extra_arguments=["--log-level=40"],
             resources={"metadata": {"path": str(folder)}},
         )
         client.execute(env=os.environ | environment)
@@ -305,8 +305,8 @@ def _run(paths: list[Path], save: bool) -> bool:
 
 
 def _processor_time() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _check(paths: list[Path]) -> bool:
