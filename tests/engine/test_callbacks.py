@@ -268,3 +268,27 @@ def test_progress_bar_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_no_progress_bar_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained("wgan", tmp_path, "total_iters=2")
     assert "\r" not in capsys.readouterr().out
+
+
+def test_a_brief_run_shows_the_same_few_lines_every_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["total_iters=20", "log_config.interval=1", "validate.interval=10"]
+    options += ["validate.metrics={digits: {name: DigitQuality}}", "enable_visualdl=false"]
+    shown = []
+    for name in ("first", "second"):
+        config = smoke_config("wgan", tmp_path, *options)
+        trainer = Trainer(config, run_dir=tmp_path / name, brief=True)
+        trainer.fit()
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    lines = shown[0].splitlines()
+    measured = [line for line in lines if "digits_frechet" in line]
+    # A line for each tenth of the run, and one for each evaluation: nothing of times and places.
+    assert len(lines) == 10 + 2
+    assert [line.split(":")[0] for line in measured] == ["step 10 of 20", "step 20 of 20"]
+    assert lines[0].startswith("step  2 of 20: D_fake_loss ")
+    assert str(tmp_path) not in shown[0]
+    # The whole log is in the file.
+    text = (tmp_path / "first" / "log.txt").read_text(encoding="utf-8")
+    assert text.count(" Iter: ") == 20
