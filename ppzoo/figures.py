@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures for notebooks: curves of runs and tables of pictures, by matplotlib.
+"""Figures for notebooks: curves of runs, tables of pictures, and films that play where they stand.
 
-They are drawn as pyplot figures, so a notebook shows them below the cell that asks for them, and
-`matplotlib.pyplot.gcf()` in the same cell gets the figure to change or to save it.
+Curves and pictures are drawn as pyplot figures, so a notebook shows them below the cell that asks
+for them, and `matplotlib.pyplot.gcf()` in the same cell gets the figure to change or to save it.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ppzoo.errors import MissingExtraError
+from ppzoo.media.image import with_one_palette
 
 # Okabe & Ito's colours, which the colour-blind tell apart, the darker ones first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -20,6 +22,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 _LINES = ("-", "--", "-.", ":")
 _INCH = 72  # points an inch: one pixel of a figure at this resolution
 _LABEL_WIDTH = 0.085  # inches a letter of a row's title
+# Of films, in pixels: between them, and the size of letters.
+_GAP, _LETTERS = 6, 13
 
 
 def draw_curves(
@@ -122,6 +126,109 @@ def draw_pictures(
         figure.text(left, middle, title, ha="right", va="center", fontsize=10)
     for axis, title in zip(axes[0], titles, strict=False):
         axis.set_title(title, fontsize=10, pad=4)
+
+
+def draw_film(
+    rows: Mapping[str, Sequence[np.ndarray]],
+    titles: Sequence[str] = (),
+    *,
+    fps: float = 12,
+    height: int = 96,
+    colours: int = 128,
+) -> None:
+    """Show a table of films that play side by side and begin again, a row for each entry.
+
+    It is an animated PNG: notebooks show it, also where they are only read, as on the pages of
+    repositories, which show GIFs and videos as the name of a type. Sound it has none.
+
+    Args:
+        rows: for each row's title its films, uint8 RGB [T, H, W, 3], all of T frames, or pictures
+            [H, W, 3], which stand still.
+        titles: of the columns; none by default.
+        fps: frames per second.
+        height: of each film in pixels. Films are made larger or smaller to have it.
+        colours: of all films together, 2 to 256; fewer make a smaller file.
+
+    Raises:
+        ValueError: no film, films of different lengths, more titles than columns, or `fps` or
+            `height` is not positive.
+        MissingExtraError: IPython is not installed.
+    """
+    if not (fps > 0 and height > 0):
+        raise ValueError(f"fps and height must be positive, got {fps} and {height}")
+    try:
+        from IPython.display import Image, display
+    except ImportError as error:
+        raise MissingExtraError("ipython", "course", "showing films") from error
+    pictures = with_one_palette(_sheets(rows, titles, height), colours)
+    file = io.BytesIO()
+    duration = round(1000 / fps)
+    pictures[0].save(
+        file, "PNG", save_all=True, append_images=pictures[1:], duration=duration, loop=0
+    )
+    display(Image(file.getvalue(), format="png"))
+
+
+def _sheets(
+    rows: Mapping[str, Sequence[np.ndarray]], titles: Sequence[str], height: int
+) -> np.ndarray:
+    """Return the frames [T, H, W, 3] of a table of films."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    films = [[_film(film) for film in row] for row in rows.values()]
+    lengths = {len(film) for row in films for film in row if len(film) != 1}
+    columns = max((len(row) for row in films), default=0)
+    if len(lengths) != 1 or len(titles) > columns:
+        raise ValueError(
+            f"expected films of one length in at least {len(titles)} columns, got films of "
+            f"{sorted(lengths)} frames in {columns} columns"
+        )
+    films = [[np.stack([_scaled(f, height) for f in film]) for film in row] for row in films]
+    widths = [max(row[i].shape[2] for row in films if i < len(row)) for i in range(columns)]
+    font = ImageFont.load_default(_LETTERS)
+    for column, title in enumerate(titles):
+        widths[column] = max(widths[column], round(font.getlength(title)))
+    left = max(round(font.getlength(title)) for title in rows) + 2 * _GAP
+    top = _GAP + (_LETTERS + _GAP if titles else 0)
+    lefts = left + np.cumsum([0, *(width + _GAP for width in widths)])
+    sheet = Image.new("RGB", (int(lefts[-1]), top + len(films) * (height + _GAP)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for x, width, title in zip(lefts, widths, titles, strict=False):
+        draw.text((x + width / 2, top - _GAP), title, fill="black", font=font, anchor="md")
+    made = []
+    for number, title in enumerate(rows):
+        middle = top + number * (height + _GAP) + height / 2
+        draw.text((left - _GAP, middle), title, fill="black", font=font, anchor="rm")
+    for moment in range(lengths.pop()):
+        frame = np.array(sheet)
+        for number, row in enumerate(films):
+            y = top + number * (height + _GAP)
+            for x, width, film in zip(lefts, widths, row, strict=False):
+                x += (width - film.shape[2]) // 2
+                frame[y : y + height, x : x + film.shape[2]] = film[min(moment, len(film) - 1)]
+        made.append(frame)
+    return np.stack(made)
+
+
+def _film(film: Any) -> np.ndarray:
+    """Return a film [T, H, W, 3], of one frame if it is a picture."""
+    film = np.asarray(film)
+    if film.dtype != np.uint8 or film.ndim not in (3, 4) or film.shape[-1] != 3 or film.size == 0:
+        raise ValueError(
+            f"expected films uint8 [T, H, W, 3] or pictures [H, W, 3], got {film.dtype} with the "
+            f"shape {list(film.shape)}"
+        )
+    return film if film.ndim == 4 else film[np.newaxis]
+
+
+def _scaled(picture: np.ndarray, height: int) -> np.ndarray:
+    from PIL import Image
+
+    before, width = picture.shape[:2]
+    # Pixels that are repeated stay sharp, and cost little.
+    how = Image.Resampling.LANCZOS if height % before else Image.Resampling.NEAREST
+    size = (max(1, round(width * height / before)), height)
+    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize(size, how))
 
 
 def _running_mean(values: np.ndarray, window: int) -> np.ndarray:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from ppzoo import figures
 from ppzoo.errors import MissingExtraError
@@ -80,3 +82,111 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(MissingExtraError, match=r"ppzoo\[course\]"):
         figures.draw_curves({"loss": {"": ([1], [1.0])}})
+
+
+# -- films
+
+
+@pytest.fixture
+def displayed(monkeypatch: pytest.MonkeyPatch) -> list:
+    import IPython.display
+
+    shown: list = []
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    return shown
+
+
+def film_of(*levels: int, size: tuple[int, int] = (8, 8)) -> np.ndarray:
+    return np.stack([np.full((*size, 3), level, np.uint8) for level in levels])
+
+
+def shown_frames(displayed: list) -> np.ndarray:
+    (shown,) = displayed
+    data, _ = shown._repr_mimebundle_()
+    # The type that repository pages show; IPython may hand out bytes or base64.
+    assert list(data) == ["image/png"]
+    with Image.open(io.BytesIO(shown.data)) as picture:
+        return np.stack([np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(picture)])
+
+
+def test_a_film_plays_its_frames_for_ever_at_its_rate(displayed: list) -> None:
+    figures.draw_film({"": [film_of(0, 100, 200)]}, fps=20, height=8)
+    with Image.open(io.BytesIO(displayed[0].data)) as picture:
+        assert picture.is_animated
+        assert picture.info["loop"] == 0
+        durations = [frame.info["duration"] for frame in ImageSequence.Iterator(picture)]
+    assert durations == [50, 50, 50]
+    frames = shown_frames(displayed)
+    assert [sorted(np.unique(f[f < 250])) for f in frames] == [[0], [100], [200]]
+
+
+def test_films_stand_in_rows_beside_pictures_that_stay(displayed: list) -> None:
+    red, green, blue = np.eye(3, dtype=np.uint8) * 200
+    still = np.broadcast_to(red, (8, 16, 3))  # half as high: it will be 16 x 32
+    film = np.stack([np.broadcast_to(colour, (8, 8, 3)) for colour in (green, blue)])
+    figures.draw_film({"one": [still, film], "two": [film[::-1]]}, ["source", "result"], height=16)
+    first, second = shown_frames(displayed)
+
+    def places(frame: np.ndarray, colour: np.ndarray) -> tuple[int, int, int, int]:
+        """Return (top, bottom, left, right) of where a colour, or one of the palette, is."""
+        ys, xs = np.nonzero((np.abs(frame.astype(int) - colour) < 12).all(-1))
+        return int(ys.min()), int(ys.max()) + 1, int(xs.min()), int(xs.max()) + 1
+
+    top, bottom, left, right = places(first, red)
+    assert (bottom - top, right - left) == (16, 32)
+    assert places(second, red) == (top, bottom, left, right)
+    moved = {"above": places(first, green), "below": places(first, blue)}
+    assert {"above": places(second, blue), "below": places(second, green)} == moved
+    above, below = moved["above"], moved["below"]
+    assert above[:2] == (top, bottom)
+    assert above[2] > right
+    assert below[0] > bottom
+    assert sum(below[2:]) == left + right  # under the middle of the picture
+    # Titles are there, and take no part in the film.
+    written = (first < 30).all(-1) & (second < 30).all(-1)
+    assert written[:top].any()
+    assert written[:, :left].any()
+
+
+def test_enlarged_pixels_stay_sharp_and_others_are_smoothed(displayed: list) -> None:
+    edge = np.zeros((2, 8, 8, 3), np.uint8)
+    edge[1, :, 4:] = edge[0, :, :4] = 200
+    figures.draw_film({"": [edge]}, height=24)
+    assert set(np.unique(shown_frames(displayed))) == {0, 200, 255}
+    displayed.clear()
+    figures.draw_film({"": [edge]}, height=20)
+    assert len(np.unique(shown_frames(displayed))) > 3
+
+
+def test_fewer_colours_make_a_smaller_film(displayed: list) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3), np.uint8)
+    figures.draw_film({"": [noise]}, height=32)
+    figures.draw_film({"": [noise]}, height=32, colours=8)
+    many, few = (image.data for image in displayed)
+    assert len(few) < 0.6 * len(many)
+    assert len(np.unique(shown_frames([displayed[1]]).reshape(-1, 3), axis=0)) <= 8
+
+
+@pytest.mark.parametrize(
+    ("rows", "options"),
+    [
+        ({}, {}),
+        ({"a": []}, {}),
+        ({"a": [film_of(1)[0]]}, {}),  # nothing moves
+        ({"a": [film_of(1, 2), film_of(1, 2, 3)]}, {}),
+        ({"a": [film_of(1, 2)]}, {"titles": ["one", "two"]}),
+        ({"a": [film_of(1, 2)[..., 0]]}, {}),
+        ({"a": [film_of(1, 2).astype(np.float32)]}, {}),
+        ({"a": [film_of(1, 2)]}, {"fps": 0}),
+        ({"a": [film_of(1, 2)]}, {"height": 0}),
+    ],
+)
+def test_films_that_cannot_be_shown_are_refused(rows: dict, options: dict) -> None:
+    with pytest.raises(ValueError, match=r"expected films|must be positive"):
+        figures.draw_film(rows, **options)
+
+
+def test_without_ipython_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "IPython.display", None)
+    with pytest.raises(MissingExtraError, match=r"ppzoo\[course\]"):
+        figures.draw_film({"": [film_of(1, 2)]})

@@ -46,8 +46,16 @@ def png(picture: np.ndarray) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def film(frames: np.ndarray) -> str:
+    file = io.BytesIO()
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    first.save(file, "PNG", save_all=True, append_images=others, duration=80, loop=0)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def shown(picture: np.ndarray) -> dict:
-    data = {"image/png": png(picture), "text/plain": "<Figure>"}
+    made = film(picture) if picture.ndim == 4 else png(picture)
+    data = {"image/png": made, "text/plain": "<Figure>"}
     return {"output_type": "display_data", "data": data, "metadata": {"needs_background": "light"}}
 
 
@@ -130,6 +138,12 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     assert "ended in KeyError" in changed(2, outputs=[error])
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     assert "more than 100000" in changed(2, outputs=[shown(noise)])
+    # Films may be larger than pictures, but not as large as they like.
+    assert changed(2, outputs=[shown(noise.reshape(10, 90, 100, 3))]) == ""
+    noise = np.random.default_rng(0).integers(0, 255, (4, 200, 200, 3), np.uint8)
+    assert "more than 300000" in changed(2, outputs=[shown(noise)])
+    gif = {"output_type": "display_data", "data": {"image/gif": "R0"}, "metadata": {}}
+    assert "use figures.draw_film" in changed(2, outputs=[gif])
 
 
 @pytest.mark.parametrize(
@@ -175,6 +189,37 @@ def test_pictures_are_compressed_by_their_kind() -> None:
     kind, small = notebooks.compress(base64.b64decode(png(photo)))
     assert kind == "image/jpeg"
     assert len(small) < len(base64.b64decode(png(photo)))
+
+
+def test_films_are_saved_as_they_are() -> None:
+    levels = np.arange(5, dtype=np.uint8) * 40
+    frames = np.broadcast_to(levels[:, np.newaxis, np.newaxis, np.newaxis], (5, 16, 20, 3))
+    cell = notebooks.tidy({"cells": [code("draw()", shown(frames))]})["cells"][0]
+    saved = base64.b64decode(cell["outputs"][0]["data"]["image/png"])
+    assert saved == base64.b64decode(film(frames))
+    assert notebooks.frames_of(saved) == 5
+
+
+def test_films_are_written_with_some_frames_to_look_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = np.stack([np.full((4, 6, 3), 10 * i, np.uint8) for i in range(11)])
+    notebook = good_notebook()
+    notebook["cells"][2]["outputs"] = [shown(frames)]
+    path = tmp_path / "day0.ipynb"
+    notebooks.write(path, notebook)
+    assert notebooks._pictures([path], tmp_path / "out")
+    names = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert names == [
+        "day0_00_cell2.frames.png",
+        "day0_00_cell2.png",
+        "day0_01_cell3.png",
+        "day0_02_cell4.png",
+    ]
+    strip = np.asarray(Image.open(tmp_path / "out" / names[0]))
+    assert strip.shape == (24, 6, 3)
+    assert strip[::4, 0, 0].tolist() == [0, 20, 40, 60, 80, 100]
+    assert "6 of its 11 frames" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ppzoo.atomic import atomic_write
+from ppzoo.media.image import with_one_palette
 
 _GAP = 6  # pixels between films
 _LINE = 20  # pixels of a line of text
-_COLOURS = 128
-_SHOWN = 64  # pictures that the palette is taken from, at most
 
 
 def side_by_side(films: Mapping[str, np.ndarray], upscale: int = 1) -> np.ndarray:
@@ -64,16 +63,7 @@ def write_gif(path: Path, frames: np.ndarray, fps: float) -> None:
         fps: frames per second; a GIF counts in hundredths of a second, so 25 and 20 are exact and
             30 is not.
     """
-    from PIL import Image
-
-    some = frames[:: -(-len(frames) // _SHOWN)]
-    palette = Image.fromarray(np.concatenate(list(some))).quantize(
-        _COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
-    )
-    pictures = [
-        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-        for frame in frames
-    ]
+    pictures = with_one_palette(frames)
     buffer = io.BytesIO()
     pictures[0].save(
         buffer,

@@ -4,7 +4,8 @@
 `run` executes notebooks from top to bottom, each in a fresh process that has no network, and writes
 their outputs into them: pictures compressed, and without what differs from run to run, so that a
 change shows as one. `check` reads what is there and executes nothing: both languages in each text,
-outputs present, in order, small, without errors, and of the cells as they stand.
+outputs present, in order, small, without errors, and of the cells as they stand. `pictures` writes
+what is shown to files, to be looked at, and of animated pictures some frames besides.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ FOLDER = ROOT / "notebooks"
 SWITCH = "FULL_SIZE = False"
 LARGEST_NOTEBOOK = 1_000_000
 LARGEST_PICTURE = 100_000
+LARGEST_FILM = 300_000  # of an animated picture
 FEWEST_PICTURES = 3
+_STRIP = 6  # frames of an animated picture that `pictures` shows beside it
 # Seconds: no cell waits longer, also on a machine that others use.
 LONGEST_CELL = 3600
 # Pictures with more colours than this are photographs.
@@ -186,9 +189,14 @@ def _tidy_output(output: dict[str, Any], count: int) -> dict[str, Any]:
 
 
 def compress(png: bytes) -> tuple[str, bytes]:
-    """Return a smaller picture and its type: PNG with a palette, or JPEG for photographs."""
+    """Return a smaller picture and its type: PNG with a palette, or JPEG for photographs.
+
+    Animated pictures stay as they are.
+    """
     from PIL import Image
 
+    if frames_of(png) > 1:
+        return "image/png", png
     picture = Image.open(io.BytesIO(png)).convert("RGBA")
     picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     picture = picture.convert("RGB")
@@ -198,6 +206,14 @@ def compress(png: bytes) -> tuple[str, bytes]:
         return "image/jpeg", file.getvalue()
     picture.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return "image/png", file.getvalue()
+
+
+def frames_of(data: bytes) -> int:
+    """Return how many frames a picture has."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as picture:
+        return getattr(picture, "n_frames", 1)
 
 
 def write(path: Path, notebook: dict[str, Any]) -> None:
@@ -229,11 +245,10 @@ def problems(path: Path) -> list[str]:
         found.append("not all cells were executed, or not from top to bottom")
     found += [problem for cell in code for problem in _output_problems(cell)]
     pictures = list(saved_pictures(notebook))
-    found += [
-        f"a picture of cell {number} has {len(data)} bytes, more than {LARGEST_PICTURE}"
-        for number, _, data in pictures
-        if len(data) > LARGEST_PICTURE
-    ]
+    for number, _, data in pictures:
+        most = LARGEST_FILM if frames_of(data) > 1 else LARGEST_PICTURE
+        if len(data) > most:
+            found.append(f"a picture of cell {number} has {len(data)} bytes, more than {most}")
     if len(pictures) < FEWEST_PICTURES:
         found.append(f"it shows {len(pictures)} pictures, fewer than {FEWEST_PICTURES}")
     if path.stat().st_size > LARGEST_NOTEBOOK:
@@ -267,6 +282,9 @@ def _output_problems(cell: dict[str, Any]) -> Iterator[str]:
                 yield f"the cell {start!r} complains: {text.strip()[:200]}"
             if _PLACE.search(text):
                 yield f"the cell {start!r} shows a place on somebody's machine"
+        elif "image/gif" in output["data"]:
+            # nbconvert, by which repository pages are made, does not know this type.
+            yield f"the cell {start!r} shows a GIF, which pages leave out: use figures.draw_film"
         elif _PLACE.search("".join(output["data"].get("text/plain", ""))):
             yield f"the cell {start!r} shows a place on somebody's machine"
 
@@ -325,7 +343,27 @@ def _pictures(paths: list[Path], folder: Path) -> bool:
             target = folder / f"{path.stem}_{index:02d}_cell{number}.{kind}"
             target.write_bytes(data)
             print(f"{target}: {len(data)} bytes")
+            if frames_of(data) > 1:
+                strip = target.with_suffix(".frames.png")
+                strip.write_bytes(strip_of(data))
+                print(f"{strip}: {_STRIP} of its {frames_of(data)} frames, one below the other")
     return True
+
+
+def strip_of(data: bytes) -> bytes:
+    """Return a PNG of some frames of an animated picture, one below the other."""
+    from PIL import Image, ImageSequence
+
+    with Image.open(io.BytesIO(data)) as film:
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
+    chosen = [frames[i * (len(frames) - 1) // (_STRIP - 1)] for i in range(_STRIP)]
+    width, height = chosen[0].size
+    strip = Image.new("RGB", (width, _STRIP * height))
+    for i, frame in enumerate(chosen):
+        strip.paste(frame, (0, i * height))
+    file = io.BytesIO()
+    strip.save(file, "PNG")
+    return file.getvalue()
 
 
 def main() -> int:

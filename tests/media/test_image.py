@@ -23,6 +23,7 @@ from ppzoo.media.image import (
     read_image,
     tensor2img,
     to_uint8_images,
+    with_one_palette,
     write_gif,
     write_image,
 )
@@ -466,3 +467,18 @@ def test_none_is_no_picture():
     for read in (load_image, as_picture):
         with pytest.raises(DataError, match=r"expected a path, .* and there is None"):
             read(None)
+
+
+def test_frames_of_an_animation_share_a_palette() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (5, 6, 7, 3), np.uint8)
+    frames[:, 0, 0] = (200, 20, 20)
+    made = with_one_palette(frames, 16)
+    assert {(p.mode, p.size) for p in made} == {("P", (7, 6))}
+    assert len({bytes(p.getpalette()) for p in made}) == 1
+    assert max(p.getextrema()[1] for p in made) < 16
+    assert len({p.getpixel((0, 0)) for p in made}) == 1
+    few = np.repeat(frames[:1, :1, :4], 3, axis=0)  # four colours: none is lost
+    shown = np.stack([np.asarray(p.convert("RGB")) for p in with_one_palette(few)])
+    np.testing.assert_array_equal(shown, few)
+    with pytest.raises(ValueError, match="at least one frame"):
+        with_one_palette(few[:0])
