@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process in which a student's notebook runs: a Jupyter kernel that gave up what it can.
 
-Limits of memory, processor time and file sizes; by Landlock, where the system has it, no files but
-Python's own and its folder's, no TCP, no signals to others; and by an audit hook of Python's, which
-works everywhere but binds Python code only, no new processes, no network, no writing elsewhere.
+Limits of memory, processor time and file sizes; by Landlock, no files but Python's own and its
+folder's; by seccomp, no new processes, no sockets, no signals to others; and by an audit hook of
+Python's, which works everywhere but binds Python code only, the same with messages that say why.
 Not a sandbox against somebody who attacks the machine: see docs/course/grading.md.
 """
 
@@ -14,14 +14,15 @@ import ctypes
 import importlib
 import json
 import os
-import resource
+
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ppzoo.course import landlock
+from ppzoo.course import landlock, seccomp
+from ppzoo.errors import UserError
 
 _PR_SET_PDEATHSIG = 1
 _LARGEST_FILE = 512 * 2**20
@@ -49,7 +50,8 @@ def main(text: str) -> None:
     Args:
         text: JSON: `box`, the folder that may be written to, with `work` in it; `denied`, folders
             that hold what is nobody's business; `memory` in bytes, `seconds`, `connection_file`;
-            `preload`, modules to import first, since their import starts processes, as Paddle's.
+            `preload`, modules to import first, since their import starts processes, as Paddle's;
+            `weak`, whether to go on where the system has no Landlock or no seccomp.
     """
     task = json.loads(text)
     box = Path(task["box"]).resolve()
@@ -58,37 +60,72 @@ def main(text: str) -> None:
     # Imported before anything is forbidden, and before the student's folder is on the path.
     from ipykernel.kernelapp import IPKernelApp
 
-    known = landlock.confine(_allowed(box))
+    check_unreadable(task["denied"], ())
+    confined = bool(landlock.confine(_allowed() | {box: landlock.EVERYTHING}))
     for module in task["preload"]:
         importlib.import_module(module)
     _limit_output()
     os.chdir(box / "work")
-    sys.addaudithook(_guard(str(box), tuple(task["denied"]), bool(known)))
-    IPKernelApp.launch_instance(
-        argv=[
+    kernel = IPKernelApp.instance()
+    kernel.initialize(
+        [
             "-f",
             task["connection_file"],
             "--HistoryManager.enabled=False",
             "--IPKernelApp.parent_handle=0",
         ]
     )
+    # Last, since no socket can be made after it.
+    confined = seccomp.confine() and confined
+    if not (confined or task["weak"]):
+        raise SystemExit(f"{missing_isolation()}: this must be allowed")
+    sys.addaudithook(_guard(str(box), tuple(task["denied"])))
+    kernel.start()
 
 
-def _allowed(box: Path) -> dict[Path, int]:
+def missing_isolation() -> str:
+    """Return what this system lacks of what keeps compiled code in bounds, empty for nothing."""
+    lacks = []
+    if not landlock.version():
+        lacks.append("Landlock (Linux 5.13 and later)")
+    if not seccomp.available():
+        lacks.append("seccomp (Linux on x86_64 and aarch64)")
+    return f"this system has no {' and no '.join(lacks)}" if lacks else ""
+
+
+def check_unreadable(places: Iterable[str], own: Iterable[str]) -> None:
+    """Make sure that submissions cannot read some folders: Landlock cannot take them out of others.
+
+    Args:
+        places: the folders.
+        own: entries of `sys.path` that a submission's process does not have.
+
+    Raises:
+        UserError: one lies in a folder that Python needs, such as /usr.
+    """
+    for folder, rights in _allowed(frozenset(own)).items():
+        for place in places:
+            if rights & landlock.READ_FILE and Path(place).is_relative_to(folder):
+                raise UserError(
+                    f"{place} lies in {folder}, which every submission may read: put homework, "
+                    "submissions and output elsewhere, as in your home"
+                )
+
+
+def _allowed(without: frozenset[str] = frozenset()) -> dict[Path, int]:
     allowed = {Path(name): landlock.READ for name in (*_SYSTEM, *_SYSTEM_LISTS)}
     allowed |= {Path(name): landlock.READ | landlock.WRITE_FILE for name in _DEVICES}
     package = Path(__file__).resolve().parents[1]
-    for name in {sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, sys.path)}:
+    for name in {sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, sys.path)} - without:
         place = Path(name).resolve()
         # A clone of the repository holds the homework's solutions beside the package.
         is_clone = place == package.parent and not place.name.endswith("-packages")
         allowed[place] = landlock.LIST if is_clone else landlock.READ
     allowed[package] = landlock.READ
-    allowed[box] = landlock.EVERYTHING
     return allowed
 
 
-def _guard(box: str, denied: tuple[str, ...], confined: bool) -> Callable[[str, tuple], None]:
+def _guard(box: str, denied: tuple[str, ...]) -> Callable[[str, tuple], None]:
     """Return an audit hook; what it refuses raises `PermissionError` in the student's code."""
     writable = (box + os.sep, *(_DEVICES))
 
@@ -135,6 +172,8 @@ def _limit_output() -> None:
 
 
 def _limit(memory: int, seconds: float) -> None:
+    import resource  # Windows has none
+
     cores = os.cpu_count() or 1
     # The judge measures the time; this is for the case that the judge is gone.
     cpu = int(seconds * cores) + 30

@@ -12,18 +12,23 @@ import html
 import importlib.util
 import io
 import json
+import math
 import os
 import re
+import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ppzoo.atomic import atomic_write
+from ppzoo.course.cage import check_unreadable, missing_isolation
 from ppzoo.course.judge import Task
-from ppzoo.course.kernel import Limits
+from ppzoo.course.kernel import PATIENCE, Limits
 from ppzoo.course.notebooks import graded_cells, read_notebook
 from ppzoo.errors import ConfigError, DataError, MissingExtraError, UserError
 
@@ -57,8 +62,8 @@ class Grade:
         day: name of the day.
         points: earned.
         max: that could be earned.
-        status: `graded`, `missing`, `unreadable`, `timed out`, `crashed` or `printed too much`;
-            with the latter three, points are what was earned all the same.
+        status: `graded`, `missing`, `unreadable`, `timed out`, `crashed`, `printed too much` or
+            `wrote too much`; with the latter four, points are what was earned all the same.
         note: what else is to be said.
     """
 
@@ -98,6 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GB",
         help=f"of address space for a notebook, {limits.memory / 2**30:g} by default",
     )
+    add(
+        "--weak-isolation",
+        action="store_true",
+        help="grade also where the system has no Landlock or no seccomp: compiled code in a "
+        "submission may then read and write what you may; for a container or virtual machine",
+    )
     add("--jobs", type=int, default=1, metavar="N", help="notebooks graded at the same time")
 
 
@@ -107,7 +118,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: see `grade`.
     """
-    limits = Limits(args.time_limit, args.cell_time_limit, int(args.memory_limit * 2**30))
+    limits = Limits(
+        args.time_limit,
+        args.cell_time_limit,
+        int(args.memory_limit * 2**30) if math.isfinite(args.memory_limit) else 0,
+        args.weak_isolation,
+    )
     grades = grade(
         args.homework, args.submissions, args.output, limits=limits, jobs=args.jobs, hear=_say
     )
@@ -138,7 +154,8 @@ def grade(
         ConfigError: a limit out of range, or folders that lie within each other.
         DataError: no homework or no submissions there.
         MissingExtraError: the extra `course` is not installed.
-        UserError: this system has no limits for processes, or a file that cannot be written.
+        UserError: this system cannot keep submissions in bounds, or lets them read their own
+            tests, or a file cannot be written.
     """
     limits = limits or Limits()
     _check(limits, jobs)
@@ -147,6 +164,7 @@ def grade(
     out = Path(output)
     _check_places(out, days, Path(submissions))
     denied = _denied(days, Path(submissions), out)
+    check_unreadable(denied, (sys.path[0], os.getcwd()))
     grades: list[Grade] = []
     running = _Running()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -209,7 +227,9 @@ class _Running:
         self._processes: set[subprocess.Popen[bytes]] = set()
 
     @contextlib.contextmanager
-    def started(self, command: list[str], environment: dict[str, str]) -> Iterator[Any]:
+    def started(
+        self, command: list[str], environment: dict[str, str], folder: Path
+    ) -> Iterator[Any]:
         with self._lock:
             if self._ended:
                 raise UserError("grading was interrupted")
@@ -219,6 +239,7 @@ class _Running:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
+                cwd=folder,
                 start_new_session=True,
             )
             self._processes.add(process)
@@ -251,45 +272,80 @@ def end_tree(process: subprocess.Popen[bytes]) -> None:
 def _grade_one(
     student: Path, day: Day, out: Path, denied: tuple[str, ...], limits: Limits, running: _Running
 ) -> Grade:
+    name = _readable(student.name)
     page = out / "feedback" / student.name / f"{day.name}.html"
-    title = f"{student.name}, {day.name}"
-    try:
-        submission = _submission(student, day.name)
-    except DataError as error:
-        return _without_judge(
-            page, title, Grade(student.name, day.name, 0, day.most, "unreadable", str(error))
-        )
-    if submission is None:
-        return Grade(student.name, day.name, 0, day.most, "missing")
-    task = Task(
-        source=str(day.notebook),
-        submission=str(submission),
-        release=str(day.notebook.parent),
-        feedback=str(page.absolute()),
-        title=title,
-        denied=denied,
-        limits=limits,
-    )
+    title = f"{name}, {day.name}"
     with contextlib.suppress(FileNotFoundError):
         page.unlink()  # of an earlier call
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    command = [sys.executable, "-m", "ppzoo.course.judge", json.dumps(dataclasses.asdict(task))]
-    with running.started(command, os.environ | {"PYTHONPATH": os.pathsep.join(paths)}) as process:
-        status = ""
-        try:
-            text, errors = process.communicate(timeout=limits.seconds + _SLACK)
-        except subprocess.TimeoutExpired:
-            end_tree(process)
-            text, errors = process.communicate()
-            status = "timed out"
-    row = _row(student.name, day, _lines(text), status or "crashed")
+    try:
+        submission = _submission(student, day.name)
+    except (DataError, OSError) as error:
+        return _without_judge(
+            page, title, Grade(name, day.name, 0, day.most, "unreadable", _readable(str(error)))
+        )
+    if submission is None:
+        note = f"there is no {day.name}/{day.name}.ipynb"
+        return _without_judge(page, title, Grade(name, day.name, 0, day.most, "missing", note))
+    with _folder() as folder:
+        task = Task(
+            source=str(day.notebook),
+            submission=str(submission),
+            release=str(day.notebook.parent),
+            feedback=str(page.absolute()),
+            title=title,
+            box=str(folder / "b"),
+            denied=denied,
+            limits=limits,
+        )
+        Path(task.box).mkdir()
+        text, errors, status = _judged(task, folder, running)
+    row = _row(name, day, _lines(text), status or "crashed")
     if row.status == "crashed" and not row.note and errors:
         row = dataclasses.replace(row, note=errors.decode("utf-8", "replace").strip()[-300:])
     return row if page.is_file() else _without_judge(page, title, row)
 
 
-def _row(student: str, day: Day, lines: Iterable[dict[str, Any]], status: str) -> Grade:
+def _judged(task: Task, folder: Path, running: _Running) -> tuple[bytes, bytes, str]:
+    """Return what a judge said and complained of, and a status if it had to be ended."""
+    package = str(Path(__file__).resolve().parents[2])
+    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    command = [sys.executable, "-m", "ppzoo.course.judge", json.dumps(dataclasses.asdict(task))]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([package, *map(os.path.abspath, paths)]),
+        "TMPDIR": str(folder),
+    }
+    # Python imports from the folder that it is started in: not one that holds submissions.
+    with running.started(command, environment, folder) as process:
+        try:
+            return *process.communicate(timeout=PATIENCE * task.limits.seconds + _SLACK), ""
+        except subprocess.TimeoutExpired:
+            end_tree(process)
+            return *process.communicate(), "timed out"
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Give a temporary folder, which goes whatever was made of it and of the judge in it."""
+    # A short name, since names of sockets are short.
+    folder = Path(tempfile.mkdtemp(prefix="pg-")).resolve()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, onerror=_make_removable)
+
+
+def _make_removable(function: Any, path: str, _: Any) -> None:
+    """Remove what a student's code made unremovable, or leave it."""
+    with contextlib.suppress(OSError):
+        os.chmod(os.path.dirname(path), stat.S_IRWXU)
+        if os.path.isdir(path) and not os.path.islink(path):
+            os.chmod(path, stat.S_IRWXU)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            function(path)
+
+
+def _row(name: str, day: Day, lines: Iterable[dict[str, Any]], status: str) -> Grade:
     points, note = 0.0, ""
     for line in lines:
         if line["kind"] == "points":
@@ -298,7 +354,7 @@ def _row(student: str, day: Day, lines: Iterable[dict[str, Any]], status: str) -
             status = line["status"]
             changed = line.get("changed", [])
             note = line.get("why", "") or (f"changed: {', '.join(changed)}" if changed else "")
-    return Grade(student, day.name, points, day.most, status, note)
+    return Grade(name, day.name, points, day.most, status, note)
 
 
 def _lines(text: bytes) -> Iterator[dict[str, Any]]:
@@ -325,7 +381,7 @@ def _submission(student: Path, day: str) -> Path | None:
     """Return a student's notebook of a day, None if there is none.
 
     Raises:
-        DataError: it is a link, or there are several and none has the day's name.
+        DataError: it is a link or no file, or there are several and none has the day's name.
     """
     folder = student / day
     path = student / f"{day}.ipynb"
@@ -338,7 +394,14 @@ def _submission(student: Path, day: str) -> Path | None:
     if path.is_symlink() or folder.is_symlink():
         # It might be somebody else's work.
         raise DataError(f"{path} is a link: hand in the file itself")
-    return path.absolute() if path.is_file() else None
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is no file")
+    return path.absolute() if path.exists() else None
+
+
+def _readable(name: str) -> str:
+    """Return a name of a file, which may be any bytes, as text that can be written."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _students(submissions: Path) -> list[Path]:
@@ -364,7 +427,13 @@ def _check(limits: Limits, jobs: int) -> None:
     if os.name != "posix":
         raise UserError(
             "grading runs strangers' code under limits that this system does not have: use Linux, "
-            "macOS, or on Windows WSL or a container"
+            "or on Windows WSL"
+        )
+    lacking = missing_isolation()
+    if lacking and not limits.weak:
+        raise UserError(
+            f"{lacking}, so that compiled code in a submission could read and write what you may: "
+            "grade in a container or virtual machine that holds nothing else, with --weak-isolation"
         )
     for package in _PACKAGES:
         if importlib.util.find_spec(package) is None:

@@ -16,7 +16,6 @@ import re
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,7 @@ class Task:
         release: the folder of the student version, whose other files the notebook needs.
         feedback: the HTML file to write.
         title: for the feedback's head.
+        box: an empty folder for this alone, with a short path, which the caller removes.
         denied: folders that the student's code must not read.
         limits: what it may use.
     """
@@ -60,6 +60,7 @@ class Task:
     release: str
     feedback: str
     title: str
+    box: str
     denied: tuple[str, ...]
     limits: Limits
 
@@ -124,25 +125,24 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     judged: dict[str, Judged] = {}
     statuses: list[str] = []
     why = ""
-    # A short path, since names of sockets are short.
-    with _box(task) as box:
-        try:
-            preload = ("paddle",) if _needs_paddle(source, notebook) else ()
-            with Kernel(box, task.limits, task.denied, preload) as kernel:
-                for cell in notebook.cells:
-                    if cell["cell_type"] != "code":
-                        continue
-                    ran = kernel.run(cell["source"])
-                    cell["outputs"] = ran.outputs
-                    if ran.status not in ("ok", "error"):
-                        statuses.append(ran.status)
-                    if is_tests(cell):
-                        one = tests[mark_of(cell)["grade_id"]]
-                        verdict = judged[one.name] = _judged(one, ran, kernel)
-                        yield "points", {"name": one.name, "points": verdict.points}
-        except KernelGoneError as error:
-            statuses.append(str(error))
-            why = error.why
+    _fill(Path(task.box) / "work", task)
+    try:
+        preload = ("paddle",) if _needs_paddle(source, notebook) else ()
+        with Kernel(Path(task.box), task.limits, task.denied, preload) as kernel:
+            for cell in notebook.cells:
+                if cell["cell_type"] != "code":
+                    continue
+                ran = kernel.run(cell["source"])
+                cell["outputs"] = ran.outputs
+                if ran.status not in ("ok", "error"):
+                    statuses.append(ran.status)
+                if is_tests(cell):
+                    one = tests[mark_of(cell)["grade_id"]]
+                    verdict = judged[one.name] = _judged(one, ran, kernel)
+                    yield "points", {"name": one.name, "points": verdict.points}
+    except KernelGoneError as error:
+        statuses.append(str(error))
+        why = error.why
     for name, one in tests.items():
         if name not in judged:
             judged[name] = Judged(0.0, one.points, "")
@@ -171,13 +171,15 @@ def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:
 def run_hidden(tests: GradedCell) -> None:
     """Run hidden tests; questions go where `ppzoo.course.checks.asking` sends them.
 
+    They are code in a notebook of the teacher's, and nbgrader runs them in the same way. What the
+    student's process answers is data: it comes as JSON and is never run.
+
     Raises:
         Wrong: the answer is not right.
     """
     code = compile(tests.hidden, f"<hidden tests {tests.name}>", "exec")
     try:
-        # The teacher's own code, from a file that only the teacher writes.
-        exec(code, {"__name__": "hidden_tests"})  # noqa: S102
+        exec(code, {"__name__": "hidden_tests"})  # noqa: S102 - the teacher's own code
     except (Wrong, KernelGoneError):
         raise
     except AssertionError as error:
@@ -190,25 +192,24 @@ def run_hidden(tests: GradedCell) -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def _box(task: Task) -> Iterator[Path]:
-    """Give a folder with what the student handed in, and the course's own files on top."""
-    box = Path(tempfile.mkdtemp(prefix="pg-")).resolve()
-    try:
-        work = box / "work"
-        work.mkdir()
-        _copy(Path(task.submission).parent, work)
-        if task.release:
-            _copy(Path(task.release), work)
-        for notebook in work.rglob("*.ipynb"):
-            notebook.unlink()
-        yield box
-    finally:
-        shutil.rmtree(box, onerror=_make_removable)
+def _fill(work: Path, task: Task) -> None:
+    """Make a folder of the course's own files and of what the student handed in beside them."""
+    work.mkdir()
+    if task.release:
+        _copy(Path(task.release), work)
+    _copy(Path(task.submission).parent, work)
+    for notebook in work.rglob("*.ipynb"):
+        notebook.unlink()
 
 
 def _copy(folder: Path, target: Path) -> None:
-    """Copy ordinary files: no links, which may lead anywhere, no pipes, which never end."""
+    """Copy ordinary files: no links, which may lead anywhere, no pipes, which never end.
+
+    What is there already stays.
+
+    Raises:
+        DataError: they are too many or too large, or cannot be read.
+    """
     files = total = 0
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -223,16 +224,14 @@ def _copy(folder: Path, target: Path) -> None:
                     f"{folder} holds more than {_MOST_FILES} files or {_MOST_BYTES >> 20} MB"
                 )
             place = target / path.relative_to(folder)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
-
-
-def _make_removable(function: Any, path: str, _: Any) -> None:
-    """Remove what the student's code made unremovable, or leave it."""
-    with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), stat.S_IRWXU)
-        os.chmod(path, stat.S_IRWXU, follow_symlinks=False)
-        function(path)
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if not place.exists():
+                    shutil.copyfile(path, place)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise DataError(f"{path} cannot be copied: {error.strerror}") from error
 
 
 def _needs_paddle(*notebooks: Any) -> bool:

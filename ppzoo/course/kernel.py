@@ -24,6 +24,9 @@ from ppzoo.course.checks import LONGEST_ANSWER, as_json, failed
 KEPT = 64 * 1024  # characters of a cell's texts that its feedback shows
 KEPT_PICTURE = 4 * 2**20
 MOST_PRINTED = 32 * 2**20  # characters after which a cell is stopped
+MOST_WRITTEN, MOST_FILES = 2 * 2**30, 10_000  # bytes and files in a kernel's folder
+# Time that a kernel waits for a processor is not its own, up to so many times its limit.
+PATIENCE = 4.0
 _START = 180.0  # seconds, on a machine that does much else
 _AFTER_INTERRUPT = 5.0
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
@@ -34,7 +37,7 @@ class KernelGoneError(Exception):
     """The kernel ended, or was ended.
 
     Args:
-        status: `crashed`, `timed out` or `printed too much`.
+        status: `crashed`, `timed out`, `printed too much` or `wrote too much`.
         why: what the kernel said last, where it did not even start.
     """
 
@@ -51,11 +54,13 @@ class Limits:
         seconds: of a notebook in all.
         cell_seconds: of one cell.
         memory: bytes of address space.
+        weak: whether to run it also where the system has no Landlock or no seccomp.
     """
 
     seconds: float = 600.0
     cell_seconds: float = 300.0
     memory: int = 8 * 2**30
+    weak: bool = False
 
 
 @dataclasses.dataclass
@@ -93,7 +98,8 @@ class Kernel:
         self.box, self.limits = box, limits
         self.folder = box / "work"
         self._denied, self._preload = denied, preload
-        self._deadline = time.monotonic() + limits.seconds
+        self._clock = _Clock(None)
+        self._written = _Written(box)
 
     def __enter__(self) -> Kernel:
         from jupyter_client import BlockingKernelClient
@@ -113,6 +119,7 @@ class Kernel:
             "box": str(self.box),
             "denied": self._denied,
             "preload": self._preload,
+            "weak": self.limits.weak,
             "memory": self.limits.memory,
             "seconds": self.limits.seconds,
             "connection_file": file,
@@ -137,7 +144,7 @@ class Kernel:
             self.__exit__()
             raise
         # What it took to start is not the student's.
-        self._deadline = time.monotonic() + self.limits.seconds
+        self._clock = _Clock(self._process.pid)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,29 +160,36 @@ class Kernel:
         client = self._client
         if self._process.poll() is not None:
             raise KernelGoneError("crashed")
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        if self._clock.is_over(self.limits.seconds):
             self._kill()
             raise KernelGoneError("timed out")
-        end = time.monotonic() + min(left, self.limits.cell_seconds)
+        cell = _Clock(self._process.pid)
         message = client.execute(
             code, store_history=not silent, allow_stdin=False, user_expressions=values or {}
         )
         collected = _Collected()
         ran = Ran(collected.outputs)
         stopped = ""
+        last = 0.0
         while not collected.idle:
             self._collect(message, collected)
-            late = time.monotonic() > end
-            if stopped and late:
-                self._kill()
-                raise KernelGoneError(stopped)
-            if not stopped and (late or collected.excess):
+            if stopped:
+                if time.monotonic() > last:
+                    self._kill()
+                    raise KernelGoneError(stopped)
+                continue
+            late = cell.is_over(self.limits.cell_seconds) or self._clock.is_over(
+                self.limits.seconds
+            )
+            if late or collected.excess:
                 # A second chance to go on with the next cell, points already made are kept.
                 stopped = collected.excess or "timed out"
-                end = time.monotonic() + _AFTER_INTERRUPT
+                last = time.monotonic() + _AFTER_INTERRUPT
                 self._interrupt()
-        reply = self._reply(message, end)
+            elif self._written.is_too_much():
+                self._kill()
+                raise KernelGoneError("wrote too much")
+        reply = self._reply(message)
         ran.status = stopped or ("ok" if reply["content"].get("status") == "ok" else "error")
         ran.values = {
             name: _value(entry)
@@ -237,14 +251,15 @@ class Kernel:
         own = found["parent_header"].get("msg_id") == message
         collected.add(found, own)
 
-    def _reply(self, message: str, end: float) -> dict[str, Any]:
+    def _reply(self, message: str) -> dict[str, Any]:
+        end = time.monotonic() + 2 * _AFTER_INTERRUPT
         while True:
             try:
                 reply = self._client.get_shell_msg(timeout=0.5)
             except queue.Empty:
                 if self._process.poll() is not None:
                     raise KernelGoneError(self._how_it_ended()) from None
-                if time.monotonic() > end + _AFTER_INTERRUPT:
+                if time.monotonic() > end:
                     self._kill()
                     raise KernelGoneError("timed out") from None
                 continue
@@ -272,6 +287,50 @@ class Kernel:
                     child.kill()
         self._process.kill()
         self._process.wait()
+
+
+class _Clock:
+    """The time since this was made, without what a process waited for a processor."""
+
+    def __init__(self, pid: int | None) -> None:
+        self._pid = pid
+        self._began, self._waited = time.monotonic(), self._waiting()
+
+    def is_over(self, seconds: float) -> bool:
+        passed = time.monotonic() - self._began
+        if passed <= seconds:
+            return False
+        # A thread that sleeps does not wait for a processor: only a crowded machine gives time.
+        return passed - (self._waiting() - self._waited) > seconds or passed > PATIENCE * seconds
+
+    def _waiting(self) -> float:
+        """Return the longest that a thread has waited, in seconds; 0 where the system is silent."""
+        longest = 0
+        for path in Path(f"/proc/{self._pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                longest = max(longest, int(path.read_text().split()[1]))
+        return longest / 1e9
+
+
+class _Written:
+    """Whether a folder holds too much; looked at now and then."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._next = folder, 0.0
+
+    def is_too_much(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        files = size = 0
+        for root, _, names in os.walk(self._folder):
+            files += 1 + len(names)
+            for name in names:
+                with contextlib.suppress(OSError):
+                    size += os.lstat(os.path.join(root, name)).st_blocks * 512
+            if files > MOST_FILES or size > MOST_WRITTEN:
+                return True
+        self._next = time.monotonic() + 1.0
+        return False
 
 
 class _Collected:

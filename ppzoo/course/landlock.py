@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
@@ -83,11 +83,6 @@ def confine(allowed: Mapping[Path, int]) -> int:
     finally:
         os.close(ruleset)
     return known
-
-
-def existing(paths: Iterable[Path]) -> list[Path]:
-    """Return those of some paths that exist."""
-    return [path for path in paths if path.exists()]
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from ppzoo.errors import DataError, MissingExtraError
 
 LARGEST_NOTEBOOK = 64 * 2**20  # bytes
+MOST_CELLS = 2000
 # nbgrader's own marks, as its ClearHiddenTests takes them out of student versions.
 _HIDDEN = re.compile(
     r"^[ \t]*### BEGIN HIDDEN TESTS[^\n]*\n(.*?)^[ \t]*### END HIDDEN TESTS[^\n]*\n?",
@@ -41,7 +43,7 @@ def read_notebook(path: Path) -> Any:
     """Return a notebook of any version as one of nbformat 4.
 
     Raises:
-        DataError: it is no notebook, or larger than 64 MB.
+        DataError: it is no notebook, larger than 64 MB, or of more than 2000 cells.
         MissingExtraError: nbformat is not installed.
     """
     try:
@@ -51,7 +53,11 @@ def read_notebook(path: Path) -> Any:
     if path.stat().st_size > LARGEST_NOTEBOOK:
         raise DataError(f"{path} is larger than {LARGEST_NOTEBOOK >> 20} MB")
     try:
-        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        # Checked first, since to validate very many takes minutes.
+        if isinstance(content, dict) and len(content.get("cells") or ()) > MOST_CELLS:
+            raise DataError(f"it has more than {MOST_CELLS} cells")
+        notebook = nbformat.reads(json.dumps(content), as_version=4)
         nbformat.validate(notebook)
     except Exception as error:  # its own kinds, and whatever JSON of another shape leads to
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
@@ -114,8 +120,16 @@ def assemble(source: Any, student: Any) -> tuple[Any, list[str]]:
     Returns:
         The notebook, without outputs, and the names of the locked cells that had been changed or
         removed.
+
+    Raises:
+        DataError: the student's has none of the source's cells.
     """
     originals = {mark_of(cell)["grade_id"]: cell for cell in source.cells if mark_of(cell)}
+    if originals and not any(mark_of(cell).get("grade_id") in originals for cell in student.cells):
+        raise DataError(
+            "the notebook has none of this homework's cells: it is another day's, or a program that "
+            "drops their marks has saved it; write your answers into a fresh copy of the homework"
+        )
     order = list(originals)
     result, seen, changed = [], set(), []
     for cell in student.cells:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Linux's seccomp: a process gives up calls to the system for good, compiled code included.
+
+No privileges are needed. What is given up: new processes and programs, signals to others, looking
+into others, sockets, and memory that no limit counts. Numbers from the kernel's uapi headers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+import sys
+
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_GET_SECCOMP = 21
+_SET_MODE_FILTER, _ALL_THREADS = 1, 1
+_ALLOW, _REFUSE, _END = 0x7FFF0000, 0x00050000, 0x80000000
+_LOAD, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # places in struct seccomp_data
+_CLONE_THREAD = 0x10000
+_X32 = 0x40000000
+
+# The same on both architectures: pidfd_send_signal, io_uring_setup, open_tree, move_mount, fsopen,
+# pidfd_open, pidfd_getfd, memfd_secret.
+_REFUSED_ON_BOTH = (424, 425, 428, 429, 430, 434, 438, 447)
+_CLONE3 = 435
+# By machine: the audit number of its architecture, then numbers of calls. `refused`: fork, vfork,
+# execve, execveat, tkill, rt_sigqueueinfo, rt_tgsigqueueinfo, ptrace, process_vm_readv and
+# _writev, socket, connect, memfd_create, shmget, mq_open, bpf, perf_event_open, userfaultfd,
+# add_key, request_key, keyctl, mount, unshare, setns. `own`: kill, tgkill, prlimit64.
+_MACHINES: dict[str, dict[str, tuple[int, ...]]] = {
+    "x86_64": {
+        "architecture": (0xC000003E,),
+        "seccomp": (317,),
+        "clone": (56,),
+        "own": (62, 234, 302),
+        "refused": (57, 58, 59, 322, 200, 129, 297, 101, 310, 311, 41, 42, 319, 29, 240, 321, 298,
+                    323, 248, 249, 250, 165, 272, 308),
+    },
+    "aarch64": {
+        "architecture": (0xC00000B7,),
+        "seccomp": (277,),
+        "clone": (220,),
+        "own": (129, 131, 261),
+        "refused": (221, 281, 130, 138, 240, 117, 270, 271, 198, 203, 279, 194, 180, 280, 241, 282,
+                    217, 218, 219, 40, 97, 268),
+    },
+}  # fmt: skip
+_PRLIMIT = {"x86_64": 302, "aarch64": 261}
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
+
+
+def available() -> bool:
+    """Tell whether this system has seccomp, on a machine whose numbers are known here."""
+    if sys.platform != "linux" or platform.machine() not in _MACHINES or sys.maxsize < 2**32:
+        return False
+    return ctypes.CDLL(None, use_errno=True).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+
+
+def confine() -> bool:
+    """Give up processes, sockets, and signals to others, for all threads and for good.
+
+    Sockets that are there already go on working; new threads can be started.
+
+    Returns:
+        Whether that was done; False where `available` says so, and nothing was given up.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    if not available():
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    code = _filter(platform.machine(), os.getpid())
+    program = _Program(len(code) // 8, code)
+    call = _MACHINES[platform.machine()]["seccomp"][0]
+    if (
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+        or libc.syscall(call, _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(program)) != 0
+    ):
+        number = ctypes.get_errno()
+        raise OSError(number, f"seccomp: {os.strerror(number)}")
+    return True
+
+
+def _filter(machine: str, pid: int) -> bytes:
+    """Return the filter as instructions of 8 bytes: code, jump if true, if false, operand."""
+    numbers = _MACHINES[machine]
+    refuse = _step(_RETURN, _REFUSE | errno.EPERM)
+    allow = _step(_RETURN, _ALLOW)
+    steps = [
+        _step(_LOAD, _ARCHITECTURE),
+        _step(_EQUAL, numbers["architecture"][0], 1, 0),
+        _step(_RETURN, _END),
+        _step(_LOAD, _NUMBER),
+        _step(_AT_LEAST, _X32, 0, 1),
+        refuse,
+        # As on an old system, where the C library makes threads by clone, whose flags can be seen.
+        _step(_EQUAL, _CLONE3, 0, 1),
+        _step(_RETURN, _REFUSE | errno.ENOSYS),
+        _step(_EQUAL, numbers["clone"][0], 0, 4),
+        _step(_LOAD, _FIRST_ARGUMENT),
+        _step(_HAS_BITS, _CLONE_THREAD, 1, 0),
+        refuse,
+        allow,
+    ]
+    for number in (*numbers["refused"], *_REFUSED_ON_BOTH):
+        steps += [_step(_EQUAL, number, 0, 1), refuse]
+    for number in numbers["own"]:
+        # To oneself: by number, and where it means oneself by 0; to kill, 0 is a whole group.
+        also = [_step(_EQUAL, 0, 1, 0)] if number == _PRLIMIT[machine] else []
+        steps += [
+            _step(_EQUAL, number, 0, 4 + len(also)),
+            _step(_LOAD, _FIRST_ARGUMENT),
+            _step(_EQUAL, pid, 1 + len(also), 0),
+            *also,
+            refuse,
+            allow,
+        ]
+    return b"".join([*steps, allow])
+
+
+def _step(code: int, operand: int, then: int = 0, otherwise: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, then, otherwise, operand)
