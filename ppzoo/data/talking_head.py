@@ -205,6 +205,7 @@ class TalkingHeadDataset(DrawnDataset):
         whole: with `lipsync`, see above; `samples` stays None then.
         people: how many there are, who then speak in the training and in the test; None for as many
             as there are clips.
+        sway: how far heads move and tilt, 1 as people do who speak; they turn aside as ever.
 
     Raises:
         ConfigError: an argument out of range.
@@ -221,6 +222,7 @@ class TalkingHeadDataset(DrawnDataset):
         reach: int = 0,
         whole: bool = False,
         people: int | None = None,
+        sway: float = 1.0,
     ) -> None:
         super().__init__()
         for key, text, known in (
@@ -249,9 +251,11 @@ class TalkingHeadDataset(DrawnDataset):
                 "people": (1 if people is None else people, 1, _FIRST_TEST_CLIP),
             }
         )
+        if not 0 <= sway <= 4:
+            raise ConfigError(f"TalkingHeadDataset: 'sway' must be from 0 to 4, got {sway!r}")
         self.mode, self.task, self.samples = mode, task, samples
         self.clips, self.frames, self.size = clips, frames, size
-        self.reach, self.whole, self.people = reach, whole, people
+        self.reach, self.whole, self.people, self.sway = reach, whole, people, sway
 
     def clip(self, index: int) -> Clip:
         """Return the clip of the sample at `index`."""
@@ -264,7 +268,13 @@ class TalkingHeadDataset(DrawnDataset):
         first = 0 if self.mode == "train" else _FIRST_TEST_CLIP
         number %= self.clips
         person = None if self.people is None else number % self.people
-        return make_clip(first + number, self.frames, person)
+        clip = make_clip(first + number, self.frames, person)
+        if self.sway == 1.0:
+            return clip
+        poses = clip.poses.copy()
+        poses[:, :2] = 0.5 + self.sway * (poses[:, :2] - 0.5)
+        poses[:, 3] *= self.sway
+        return clip._replace(poses=poses)
 
     def source(self, index: int) -> str:
         """Return what the sample at `index` shows, for error messages."""

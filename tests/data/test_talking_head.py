@@ -125,12 +125,23 @@ def test_the_task_motion_has_poses():
     assert whole["pose"].shape == (15, 6)
 
 
+def test_heads_sway_farther_and_do_the_rest_as_ever():
+    options = {"mode": "test", "task": "motion", "samples": 2, "frames": 15, "size": 32}
+    usual, farther, still = (TalkingHeadDataset(**options, sway=s)[1] for s in (1, 2.5, 0))
+    turned = usual["pose"] - [0.5, 0.5, 0, 0, 0, 0]
+    expected = turned * [2.5, 2.5, 1, 2.5, 1, 1] + [0.5, 0.5, 0, 0, 0, 0]
+    np.testing.assert_allclose(farther["pose"], expected, atol=1e-6)
+    assert np.ptp(still["pose"][:, [0, 1, 3]]) == pytest.approx(0.5)  # all at 0.5, upright
+    moves = [np.abs(np.diff(d["video"], axis=1)).mean() for d in (still, usual, farther)]
+    assert moves[0] < moves[1] < moves[2]
+
+
 @pytest.mark.parametrize(
     "options",
     [
         *({"mode": "val"}, {"task": "sing"}, {"frames": 10}, {"size": 8}, {"reach": -1}),
         *({"whole": True, "samples": 3}, {"whole": True, "task": "motion"}),
-        *({"whole": True, "clips": 1}, {"people": 0}),
+        *({"whole": True, "clips": 1}, {"people": 0}, {"sway": -1}),
     ],
 )
 def test_arguments_are_checked(options):

@@ -84,13 +84,11 @@ class KPDetector(nn.Layer):
         Raises:
             ConfigError: H or W cannot be halved often enough.
         """
-        check_multiple(x, self.multiple, "KPDetector")
-        maps = self.predictor(self.down(x) if hasattr(self, "down") else x)
-        scores = self.kp(maps)
-        _, number, height, width = scores.shape
+        maps = self._features(x)
+        heatmaps = self._heatmaps(maps)
+        number, height, width = heatmaps.shape[1:]
         size = height * width
-        # [N, K, H W]
-        heatmap = F.softmax(scores.reshape([-1, number, size]) / self.temperature, axis=2)
+        heatmap = heatmaps.flatten(2)  # [N, K, H W]
         grid = make_coordinate_grid((height, width)).reshape([size, 2])
         keypoints = {"value": paddle.matmul(heatmap, grid)}
         if self.jacobian is not None:
@@ -98,6 +96,27 @@ class KPDetector(nn.Layer):
             mean = paddle.matmul(matrices, heatmap.unsqueeze(-1))  # [N, K, 4, 1]
             keypoints["jacobian"] = mean.reshape([-1, number, 2, 2])
         return keypoints
+
+    def heatmaps(self, x: paddle.Tensor) -> paddle.Tensor:
+        """Return where keypoints may be, [N, K, h, w]; each map sums to 1, its mean is the place.
+
+        Args:
+            x: see `forward`.
+
+        Raises:
+            ConfigError: see `forward`.
+        """
+        return self._heatmaps(self._features(x))
+
+    def _features(self, x: paddle.Tensor) -> paddle.Tensor:
+        check_multiple(x, self.multiple, "KPDetector")
+        return self.predictor(self.down(x) if hasattr(self, "down") else x)
+
+    def _heatmaps(self, maps: paddle.Tensor) -> paddle.Tensor:
+        scores = self.kp(maps)
+        _, number, height, width = scores.shape
+        flat = F.softmax(scores.reshape([-1, number, height * width]) / self.temperature, axis=2)
+        return flat.reshape([-1, number, height, width])
 
 
 def kp2gaussian(kp: Keypoints, spatial_size: tuple[int, int], kp_variance: float) -> paddle.Tensor:

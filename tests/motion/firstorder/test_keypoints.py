@@ -5,6 +5,7 @@ import pytest
 
 from ppzoo.errors import ConfigError
 from ppzoo.motion.firstorder.keypoints import KPDetector, inverse, kp2gaussian, normalize_kp
+from ppzoo.motion.warp import make_coordinate_grid
 
 from .pieces import COMMON, DETECTOR, keypoints
 
@@ -23,6 +24,18 @@ class TestDetector:
         found = net(paddle.rand([1, 3, 32, 32]))
         assert np.allclose(found["value"].numpy(), 0, atol=1e-6)
         assert "jacobian" not in found
+
+    def test_heatmaps_are_shares_whose_mean_is_the_place(self):
+        net = KPDetector(**DETECTOR, **COMMON)
+        net.eval()
+        pictures = paddle.rand([2, 3, 32, 64])
+        maps, places = net.heatmaps(pictures), net(pictures)["value"]
+        assert maps.shape[:2] == [2, 3]
+        assert np.allclose(maps.sum(axis=[2, 3]).numpy(), 1, atol=1e-5)
+        grid = make_coordinate_grid(tuple(maps.shape[2:]))  # [h, w, 2]
+        mean = (maps.unsqueeze(-1) * grid).sum(axis=[2, 3])
+        assert np.allclose(mean.numpy(), places.numpy(), atol=1e-5)
+        assert maps.shape[3] > maps.shape[2]
 
     def test_one_map_of_matrices_can_serve_all(self):
         net = KPDetector(**DETECTOR, **COMMON, single_jacobian_map=True)
