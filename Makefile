@@ -16,7 +16,7 @@ F ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-family style quality prove bench notebooks lock clean
+.PHONY: help setup demo test test-family style quality prove bench notebooks docs links lock clean
 .PHONY: named-family
 
 help:  ## list the targets
@@ -54,6 +54,13 @@ bench: $(STAMP)  ## measure training speed, with PyTorch beside
 notebooks: $(STAMP)  ## execute the course's notebooks and save their outputs: all, or F=day1
 	@$(PY) tools/notebooks.py run $(F)
 
+docs: $(STAMP)  ## build the documentation as a site, into site/
+	@$(PY) -m sphinx -W --keep-going -q -b html docs site
+	@echo "Open site/index.html"
+
+links: $(STAMP)  ## ask the network whether the pages' external links answer
+	@$(PY) -m sphinx -q -b linkcheck docs site/links
+
 lock: $(STAMP)  ## renew the tested versions in constraints/paddle-3.3.txt
 	@$(PY) -m pip install --quiet uv
 	@{ echo "# The tested stack, for Python 3.10 to 3.13. Written by \`make lock\`: do not edit."; \
@@ -64,7 +71,7 @@ lock: $(STAMP)  ## renew the tested versions in constraints/paddle-3.3.txt
 	@mv constraints/paddle-3.3.txt.new constraints/paddle-3.3.txt
 
 clean:  ## remove .venv, caches and build leftovers; runs in output_dir stay
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find ppzoo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Install again only when the list of dependencies changes. paddlepaddle comes first and by itself,

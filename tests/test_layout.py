@@ -32,6 +32,7 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 SMOKE = {path.stem: path for path in CONFIGS if path.parent.name == "smoke"}
 FAMILIES = {stem.split("_")[0] for stem in SMOKE}
 PAGES = {path.stem: path for path in sorted((ROOT / "docs/models").glob("*.md"))}
+READMES = ("README.md", "README.zh-CN.md")
 TEXTS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests/golden/DEVIATIONS.md"]
 )
@@ -52,7 +53,7 @@ def test_the_sweeps_below_find_something() -> None:
     assert len(TESTS) > 10
     assert TOOLS
     assert len(CONFIGS) >= 7
-    assert {path.name for path in TEXTS} > {"README.md", "CHANGELOG.md", "CONTRIBUTING.md"}
+    assert {path.name for path in TEXTS} > {*READMES, "CHANGELOG.md", "CONTRIBUTING.md"}
 
 
 def test_every_file_names_its_licence_in_the_first_line() -> None:
@@ -138,8 +139,28 @@ def test_family_is_complete(family: str) -> None:
     assert family in SMOKE, f"configs/smoke/{family}.yaml is missing"
     assert family in PAGES, f"docs/models/{family}.md is missing"
     assert any(d.stem.split("_")[0] == family for d in demos), f"no configs/demo/{family}*.yaml"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"docs/models/{family}.md" in readme, "README.md does not link its page"
+    for name in READMES:
+        readme = (ROOT / name).read_text(encoding="utf-8")
+        assert f"docs/models/{family}.md" in readme, f"{name} does not link its page"
+        assert f"docs/pictures/{family}.png" in readme, f"{name} does not show what it drew"
+
+
+def test_both_front_pages_say_the_same() -> None:
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in READMES)
+    for name, page in zip(reversed(READMES), (english, chinese), strict=True):
+        assert f"({name})" in page.split("\n\n")[1], f"no link to {name} under the title"
+    shown = []
+    for page in (english, chinese):
+        links = re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", page)
+        code = re.findall(r"^```(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+        code = [re.sub(r"\s+#.*", "", block) for block in code]
+        headings = re.findall(r"^(#+) ", page, re.MULTILINE)
+        proofs = re.findall(r"<!-- proof (\w+) -->", page)
+        pages = sorted({link for link in links if link not in READMES})
+        shown.append((code, headings, proofs, pages, len(re.findall(r"^\|", page, re.MULTILINE))))
+    for part, (left, right) in enumerate(zip(*shown, strict=True)):
+        assert left == right, part
+    assert len(shown[0][2]) > 15
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)

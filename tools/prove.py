@@ -48,24 +48,42 @@ _BASELINE_TITLES: dict[Baseline, str] = {
     "reference": "the reference 参考图",
 }
 
-# What README.md calls figures whose names say more than fits there.
-_SHORT_TITLES = {
-    "gain_psnr_gain": "dB over bicubic",
-    "gain_psnr_gain_least": "at least",
-    "texture_gradient_distance": "gradient distance",
-    "time_psnr_over_still": "dB by other frames",
-    "l1_over_source": "of a copy's error",
-    "keypoints_mean": "correlation of keypoints",
-    "motion_least": "correlation of poses",
-    "sync_accuracy": "accuracy",
-    "lse_real_offset": "frames of offset",
-    "mouth_sound": "correlation with what is heard",
-    "mouth_sound_least": "at least",
-    "mouth_other_sound_own": "with another sound",
-    "mouth_other_sound_heard": "which it follows by",
-    "lower_of_average": "of the average mouth's error",
-    "lower_of_other_sound": "of that with another sound",
+
+@dataclasses.dataclass(frozen=True)
+class Title:
+    """How the front page words a figure, which takes the place of `{}`.
+
+    Args:
+        english: in README.md.
+        chinese: in README.zh-CN.md.
+        against: whether the baseline's figure stands beside it.
+    """
+
+    english: str
+    chinese: str
+    against: bool = False
+
+
+# Figures that are not here stand on the family's page alone.
+_FRONT_PAGE = {
+    "digits_frechet": Title("Fréchet distance {}", "弗雷歇距离 {}", against=True),
+    "digits_coverage": Title("{} kinds of digits", "{} 种数字"),
+    "digits_label_accuracy": Title("{} as asked for", "符合指定数字的占 {}"),
+    "psnr": Title("{} dB", "{} dB", against=True),
+    "gmsd": Title("error of edges {}", "边缘误差 {}", against=True),
+    "domain_fooled": Title("{} taken for cartoons", "{} 被认作卡通", against=True),
+    "gain_psnr_gain": Title("{} dB over bicubic", "比双三次插值高 {} dB"),
+    "gain_psnr_gain_least": Title("at least {}", "至少 {}"),
+    "texture_gradient_distance": Title("distance of gradients {}", "梯度分布距离 {}", against=True),
+    "time_psnr_over_still": Title("{} dB by other frames", "其中邻帧贡献 {} dB"),
+    "l1_over_source": Title("{} of a copy's error", "误差为照抄源图的 {} 倍"),
+    "motion_least": Title("correlation of poses {}", "姿态相关系数 {}"),
+    "sync_accuracy": Title("right in {} of cases", "判断正确率 {}", against=True),
+    "lse_real_offset": Title("{} frames off", "偏移 {} 帧", against=True),
+    "mouth_sound": Title("correlation with the sound {}", "口型与声音的相关系数 {}", against=True),
+    "lower_of_average": Title("{} of an average mouth's error", "误差为平均口型的 {} 倍"),
 }
+_READMES = ("README.md", "README.zh-CN.md")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -464,13 +482,30 @@ def _write_row(name: str, row: dict[str, Any]) -> None:
         f"seed {row['seed']}: `python tools/prove.py {name}`\n"
     )
     _between_markers(page, f"proof {stage}".rstrip(), table)
-    summary = ", ".join(
-        f"{_SHORT_TITLES.get(key, key.removeprefix('digits_'))} {row['figures'][key]:.3g}"
-        for key in dict.fromkeys(margin.figure for margin in PROOFS[name].margins)
-    )
-    for readme in ("README.md", "README.zh-CN.md"):
-        if (ROOT / readme).is_file():
-            _between_markers(ROOT / readme, f"proof {name}", summary, inline=True)
+    for readme in _READMES:
+        text = front_page_figures(name, row, chinese=readme != _READMES[0])
+        _between_markers(ROOT / readme, f"proof {name}", text, inline=True)
+
+
+def front_page_figures(name: str, row: dict[str, Any], chinese: bool) -> str:
+    """Return what the front page says of a proof.
+
+    Args:
+        name: of the proof.
+        row: what docs/models/NAME.json holds.
+        chinese: in Chinese, for README.zh-CN.md.
+    """
+    parts = []
+    for key in dict.fromkeys(margin.figure for margin in PROOFS[name].margins):
+        if key not in _FRONT_PAGE:
+            continue
+        title = _FRONT_PAGE[key]
+        text = (title.chinese if chinese else title.english).format(f"{row['figures'][key]:.3g}")
+        if title.against:
+            baseline = f"{row['baseline'][key]:.3g}"
+            text += f"（基线 {baseline}）" if chinese else f" ({baseline})"
+        parts.append(text)
+    return ("，" if chinese else ", ").join(parts)
 
 
 def _between_markers(path: Path, label: str, text: str, inline: bool = False) -> None:
