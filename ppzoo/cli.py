@@ -48,6 +48,8 @@ COMMANDS = {
     "data": ("make or fetch datasets", "ppzoo.apps.prepare"),
     "export": ("write networks as Paddle's inference models", "ppzoo.apps.export"),
     "weights": ("official files: list, download, verify; convert weights", "ppzoo.apps.weights"),
+    "serve": ("answer pictures over HTTP by a trained network", "ppzoo.apps.serve"),
+    "new": ("make a project of your own, to train and to share", "ppzoo.apps.new"),
     "measure": ("compare folders of pictures, films, lips and sound", "ppzoo.apps.measure"),
     "grade": ("grade a folder of homework, offline", "ppzoo.course.grade"),
     "homework": ("export homework to hand it in", "ppzoo.course.export"),
