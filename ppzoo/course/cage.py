@@ -14,7 +14,6 @@ import ctypes
 import importlib
 import json
 import os
-
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -26,7 +25,14 @@ from ppzoo.errors import UserError
 
 _PR_SET_PDEATHSIG = 1
 _LARGEST_FILE = 512 * 2**20
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix/store", "/etc", "/proc", "/System")
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix/store", "/proc")
+# What libraries look up; /etc as a whole holds secrets.
+_SETTINGS = tuple(
+    f"/etc/{name}"
+    for name in ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "passwd",
+                 "group", "nsswitch.conf", "fonts", "mime.types", "os-release", "alternatives",
+                 "ssl/openssl.cnf", "OpenCL")
+)  # fmt: skip
 _SYSTEM_LISTS = ("/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 _MOST_PRINTED = 4 * 2**20  # characters of a cell; the judge stops those that get round this
@@ -60,8 +66,8 @@ def main(text: str) -> None:
     # Imported before anything is forbidden, and before the student's folder is on the path.
     from ipykernel.kernelapp import IPKernelApp
 
-    check_unreadable(task["denied"], ())
-    confined = bool(landlock.confine(_allowed() | {box: landlock.EVERYTHING}))
+    check_unreadable(task["denied"], sys.path)
+    confined = bool(landlock.confine(_allowed(sys.path) | {box: landlock.EVERYTHING}))
     for module in task["preload"]:
         importlib.import_module(module)
     _limit_output()
@@ -93,17 +99,17 @@ def missing_isolation() -> str:
     return f"this system has no {' and no '.join(lacks)}" if lacks else ""
 
 
-def check_unreadable(places: Iterable[str], own: Iterable[str]) -> None:
+def check_unreadable(places: Iterable[str], paths: Iterable[str]) -> None:
     """Make sure that submissions cannot read some folders: Landlock cannot take them out of others.
 
     Args:
         places: the folders.
-        own: entries of `sys.path` that a submission's process does not have.
+        paths: where the submissions' Python finds modules.
 
     Raises:
         UserError: one lies in a folder that Python needs, such as /usr.
     """
-    for folder, rights in _allowed(frozenset(own)).items():
+    for folder, rights in _allowed(paths).items():
         for place in places:
             if rights & landlock.READ_FILE and Path(place).is_relative_to(folder):
                 raise UserError(
@@ -112,11 +118,11 @@ def check_unreadable(places: Iterable[str], own: Iterable[str]) -> None:
                 )
 
 
-def _allowed(without: frozenset[str] = frozenset()) -> dict[Path, int]:
-    allowed = {Path(name): landlock.READ for name in (*_SYSTEM, *_SYSTEM_LISTS)}
+def _allowed(paths: Iterable[str]) -> dict[Path, int]:
+    allowed = {Path(name): landlock.READ for name in (*_SYSTEM, *_SETTINGS, *_SYSTEM_LISTS)}
     allowed |= {Path(name): landlock.READ | landlock.WRITE_FILE for name in _DEVICES}
     package = Path(__file__).resolve().parents[1]
-    for name in {sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, sys.path)} - without:
+    for name in {sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, paths)}:
         place = Path(name).resolve()
         # A clone of the repository holds the homework's solutions beside the package.
         is_clone = place == package.parent and not place.name.endswith("-packages")

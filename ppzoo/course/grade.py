@@ -16,6 +16,7 @@ import math
 import os
 import re
 import shutil
+import site
 import stat
 import subprocess
 import sys
@@ -164,7 +165,7 @@ def grade(
     out = Path(output)
     _check_places(out, days, Path(submissions))
     denied = _denied(days, Path(submissions), out)
-    check_unreadable(denied, (sys.path[0], os.getcwd()))
+    check_unreadable(denied, [*site.getsitepackages(), site.getusersitepackages(), *_python_path()])
     grades: list[Grade] = []
     running = _Running()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -308,10 +309,9 @@ def _grade_one(
 def _judged(task: Task, folder: Path, running: _Running) -> tuple[bytes, bytes, str]:
     """Return what a judge said and complained of, and a status if it had to be ended."""
     package = str(Path(__file__).resolve().parents[2])
-    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     command = [sys.executable, "-m", "ppzoo.course.judge", json.dumps(dataclasses.asdict(task))]
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([package, *map(os.path.abspath, paths)]),
+        "PYTHONPATH": os.pathsep.join([package, *_python_path()]),
         "TMPDIR": str(folder),
     }
     # Python imports from the folder that it is started in: not one that holds submissions.
@@ -321,6 +321,11 @@ def _judged(task: Task, folder: Path, running: _Running) -> tuple[bytes, bytes, 
         except subprocess.TimeoutExpired:
             end_tree(process)
             return *process.communicate(), "timed out"
+
+
+def _python_path() -> list[str]:
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return [os.path.abspath(path) for path in paths if path]
 
 
 @contextlib.contextmanager

@@ -90,6 +90,9 @@ def main(text: str) -> None:
             sys.stdout.flush()
     except DataError as error:
         sys.stdout.write(json.dumps({"kind": "end", "status": "unreadable", "why": str(error)}))
+    except Exception as error:  # whatever a submission has led to, the table has a row for it
+        why = f"{type(error).__name__}: {error}"[:300]
+        sys.stdout.write(json.dumps({"kind": "end", "status": "crashed", "why": why}))
     finally:
         _end_children()
 

@@ -13,9 +13,11 @@ import dataclasses
 import json
 import os
 import queue
+import site
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,12 +191,11 @@ class Kernel:
             elif self._written.is_too_much():
                 self._kill()
                 raise KernelGoneError("wrote too much")
-        reply = self._reply(message)
-        ran.status = stopped or ("ok" if reply["content"].get("status") == "ok" else "error")
-        ran.values = {
-            name: _value(entry)
-            for name, entry in (reply["content"].get("user_expressions") or {}).items()
-        }
+        with self._understood():
+            content = self._reply(message)["content"]
+            ran.status = stopped or ("ok" if content.get("status") == "ok" else "error")
+            answers = content.get("user_expressions") or {}
+            ran.values = {name: _value(entry) for name, entry in answers.items()}
         return ran
 
     def evaluate(self, expression: str, before: str) -> str:
@@ -222,6 +223,8 @@ class Kernel:
             "MPLCONFIGDIR": home,
             "PPZOO_HOME": home,
             "PYTHONDONTWRITEBYTECODE": "1",
+            # What is installed for this user only, whose home the kernel does not have.
+            "PYTHONUSERBASE": site.getuserbase(),
             "PYTHONPATH": os.pathsep.join(paths),
             "TMPDIR": temporary,
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -242,14 +245,26 @@ class Kernel:
         raise KernelGoneError("crashed", f"the kernel did not start: {text.strip()}")
 
     def _collect(self, message: str, collected: _Collected) -> None:
+        with self._understood():
+            try:
+                found = self._client.get_iopub_msg(timeout=0.2)
+            except queue.Empty:
+                if self._process.poll() is not None:
+                    raise KernelGoneError(self._how_it_ended()) from None
+                return
+            own = found["parent_header"].get("msg_id") == message
+            collected.add(found, own)
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Take a kernel that sends what is no message for one that is gone."""
         try:
-            found = self._client.get_iopub_msg(timeout=0.2)
-        except queue.Empty:
-            if self._process.poll() is not None:
-                raise KernelGoneError(self._how_it_ended()) from None
-            return
-        own = found["parent_header"].get("msg_id") == message
-        collected.add(found, own)
+            yield
+        except KernelGoneError:
+            raise
+        except Exception as error:  # whatever comes of reading what may be anything
+            self._kill()
+            raise KernelGoneError("crashed", "the kernel sent what is no message") from error
 
     def _reply(self, message: str) -> dict[str, Any]:
         end = time.monotonic() + 2 * _AFTER_INTERRUPT

@@ -125,10 +125,11 @@ def assemble(source: Any, student: Any) -> tuple[Any, list[str]]:
         DataError: the student's has none of the source's cells.
     """
     originals = {mark_of(cell)["grade_id"]: cell for cell in source.cells if mark_of(cell)}
-    if originals and not any(mark_of(cell).get("grade_id") in originals for cell in student.cells):
+    there = {mark_of(cell).get("grade_id") for cell in student.cells}
+    if originals and there.isdisjoint(originals):
         raise DataError(
-            "the notebook has none of this homework's cells: it is another day's, or a program that "
-            "drops their marks has saved it; write your answers into a fresh copy of the homework"
+            "the notebook has none of this homework's cells: it is another day's, or was saved by "
+            "a program that drops their marks; write the answers into a fresh copy of the homework"
         )
     order = list(originals)
     result, seen, changed = [], set(), []
