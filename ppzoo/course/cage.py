@@ -25,13 +25,19 @@ from ppzoo.errors import UserError
 
 _PR_SET_PDEATHSIG = 1
 _LARGEST_FILE = 512 * 2**20
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix/store", "/proc")
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix/store")
 # What libraries look up; /etc as a whole holds secrets.
 _SETTINGS = tuple(
     f"/etc/{name}"
     for name in ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "passwd",
                  "group", "nsswitch.conf", "fonts", "mime.types", "os-release", "alternatives",
                  "ssl/openssl.cnf", "OpenCL")
+)  # fmt: skip
+# Of other processes, /proc shows what they were told, in their environment, and what they read.
+_STATISTICS = tuple(
+    f"/proc/{name}"
+    for name in ("cgroups", "cpuinfo", "devices", "driver", "filesystems", "loadavg", "meminfo",
+                 "modules", "stat", "sys", "uptime", "version", "vmstat")
 )  # fmt: skip
 _SYSTEM_LISTS = ("/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
@@ -67,7 +73,8 @@ def main(text: str) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
     check_unreadable(task["denied"], sys.path)
-    confined = bool(landlock.confine(_allowed(sys.path) | {box: landlock.EVERYTHING}))
+    own = {box: landlock.EVERYTHING, Path(f"/proc/{os.getpid()}"): landlock.READ}
+    confined = bool(landlock.confine(_allowed(sys.path) | own))
     for module in task["preload"]:
         importlib.import_module(module)
     _limit_output()
@@ -119,7 +126,9 @@ def check_unreadable(places: Iterable[str], paths: Iterable[str]) -> None:
 
 
 def _allowed(paths: Iterable[str]) -> dict[Path, int]:
-    allowed = {Path(name): landlock.READ for name in (*_SYSTEM, *_SETTINGS, *_SYSTEM_LISTS)}
+    allowed = {
+        Path(name): landlock.READ for name in (*_SYSTEM, *_SETTINGS, *_STATISTICS, *_SYSTEM_LISTS)
+    }
     allowed |= {Path(name): landlock.READ | landlock.WRITE_FILE for name in _DEVICES}
     package = Path(__file__).resolve().parents[1]
     for name in {sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, paths)}:

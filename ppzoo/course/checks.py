@@ -9,8 +9,12 @@ right values never reach it. In a teacher's own notebook, and under nbgrader, bo
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -119,25 +123,50 @@ def close(value: Any, wanted: float, tolerance: float = 1e-4) -> bool:
 
 
 def handed_in(name: str) -> Path:
-    """Return the path of a file that the student's code made or that came with the notebook.
+    """Return a copy of a file that the student's code made or that came with the notebook.
+
+    A copy, since the student's code may go on running, and put a link to somebody else's picture in
+    its place after it was looked at.
 
     Raises:
         Wrong: there is none of that name, or it is a link or very large.
     """
     folder = (_asked[-1] if _asked else _own_notebook()).folder
-    path = folder / name
+    copies = tempfile.mkdtemp(prefix="handed-in-")
+    atexit.register(shutil.rmtree, copies, ignore_errors=True)
+    copy = Path(copies, Path(name).name)
     try:
-        status = path.lstat()
-    except OSError:
+        with open(_opened(folder, Path(name).parts), "rb") as file, open(copy, "wb") as target:
+            status = os.fstat(file.fileno())
+            is_fine = stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_FILE
+            # It may be growing.
+            target.write(file.read(LARGEST_FILE) if is_fine else b"")
+    except FileNotFoundError:
         raise Wrong(f"there is no file {name!r}\n没有找到文件 {name!r}") from None
-    # A link might lead to somebody else's picture.
-    outside = folder.resolve() not in path.resolve().parents
-    if outside or not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+    except OSError:
+        is_fine = False
+    if not is_fine:
         raise Wrong(
             f"{name!r} must be a file of at most {LARGEST_FILE >> 20} MB, and no link\n"
             f"{name!r} 应为不超过 {LARGEST_FILE >> 20} MB 的普通文件，不能是链接"
         )
-    return path
+    return copy
+
+
+def _opened(folder: Path, parts: tuple[str, ...]) -> int:
+    """Open a file of a folder without following a link on the way."""
+    if os.open not in os.supports_dir_fd:  # Windows, in a notebook of one's own
+        return os.open(folder.joinpath(*parts), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            os.close(place)
+            place = inner
+        # A pipe would be waited for.
+        return os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+    finally:
+        os.close(place)
 
 
 class asking:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from typing import Any
 import pytest
 
 from ppzoo.cli import main
+from ppzoo.course import cage, landlock, seccomp
 from ppzoo.course import grade as module
-from ppzoo.course import landlock
 from ppzoo.course.grade import Grade, find_days, grade
+from ppzoo.course.judge import Task, judge
 from ppzoo.course.kernel import Limits
-from ppzoo.errors import ConfigError, DataError
+from ppzoo.errors import ConfigError, DataError, UserError
 from tests.course.notebooks import HOMEWORK, cell_of, hand_in, solved, students
 
 SOURCE = HOMEWORK / "source"
@@ -300,23 +303,168 @@ def test_names_are_no_formulas(tmp_path: Path) -> None:
     assert "'=1+1,day1,0,8,missing,a b" in (tmp_path / "t.csv").read_text("utf-8-sig")
 
 
-@pytest.mark.skipif(not landlock.version(), reason="this system has no Landlock")
-def test_landlock_gives_up_files(tmp_path: Path) -> None:
+def test_a_system_that_cannot_isolate_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(tmp_path / "in", "one", "day1", students("day1"))
+    monkeypatch.setattr(landlock, "version", lambda: 0)
+    monkeypatch.setattr(seccomp, "available", lambda: False)
+    with pytest.raises(UserError, match=r"no Landlock .* and no seccomp .*--weak-isolation"):
+        grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(landlock, "confine", lambda allowed: 0)
+    monkeypatch.setattr(module, "_judged", lambda *_: (b"", b"", "timed out"))
+    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=Limits(weak=True))
+    assert row.status == "timed out"
+
+
+def test_the_hook_alone_forbids_what_python_does(tmp_path: Path) -> None:
+    box, secret = tmp_path / "box", tmp_path / "secret"
+    box.mkdir()
+    hook = cage._guard(str(box), (f"{tmp_path}/secret/",))
+    hook("open", (str(box / "a"), "w", os.O_WRONLY))
+    hook("open", ("/usr/lib/os-release", "r", os.O_RDONLY))
+    for event, args in (
+        ("open", (str(secret / "a"), "r", os.O_RDONLY)),
+        ("open", (str(tmp_path / "b"), "w", os.O_WRONLY)),
+        ("os.rename", (str(box / "a"), str(tmp_path / "b"))),
+        ("os.fork", ()),
+        ("socket.connect", (None, ("127.0.0.1", 9))),
+    ):
+        with pytest.raises(PermissionError):
+            hook(event, args)
+
+
+def test_homework_that_submissions_could_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="every submission may read"):
+        cage.check_unreadable(["/usr/share/course/"], [])
+    with pytest.raises(UserError, match="every submission may read"):
+        cage.check_unreadable([f"{tmp_path}/course/"], [str(tmp_path)])
+    cage.check_unreadable([f"{tmp_path}/course/"], [])
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def large(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(500 * 2**20)
+
+
+def notebook_of(count: int) -> str:
+    cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "1"}
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell] * count})
+
+
+# What to make of the path of a notebook, and a word of the sentence that is said of it.
+UNREADABLE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "empty": (lambda path: path.write_text(""), "no notebook"),
+    "bytes": (lambda path: path.write_bytes(b"\x80" * 9), "no notebook"),
+    "deep": (lambda path: path.write_text("[" * 10**6), "no notebook"),
+    "large": (large, "larger than 64 MB"),
+    "many": (lambda path: path.write_text(notebook_of(2001)), "more than 2000 cells"),
+    "other": (lambda path: path.write_text(notebook_of(1)), "none of this homework's cells"),
+    "folder": (lambda path: path.mkdir(), "is no file"),
+    "pipe": (fifo, "is no file"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_is_no_homework_gets_a_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, word = UNREADABLE[name]
+    folder = tmp_path / "in" / "甲 <b>\n" / "day1"
+    folder.mkdir(parents=True)
+    make(folder / "day1.ipynb")
+    # In this process, since to start another one takes seconds; nothing of a kernel is needed.
+    monkeypatch.setattr(module, "_judged", judged_here)
+    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=Limits(weak=True))
+    assert (row.points, row.status) == (0, "unreadable")
+    assert word in row.note
+    page = (tmp_path / "out/feedback/甲 <b>\n/day1.html").read_text("utf-8")
+    assert word in html.unescape(page)
+    assert "<b>\n" not in page
+
+
+def judged_here(task: Task, *_: object) -> tuple[bytes, bytes, str]:
+    with pytest.raises(DataError) as caught:
+        list(judge(task))
+    return (
+        json.dumps({"kind": "end", "status": "unreadable", "why": str(caught.value)}).encode(),
+        b"",
+        "",
+    )
+
+
+def test_temporary_folders_go_whatever_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    hand_in(tmp_path / "in", "one", "day1", students("day1"))
+    seen = []
+
+    def killed(task: Task, folder: Path, _: object) -> tuple[bytes, bytes, str]:
+        seen.append(folder)
+        (Path(task.box) / "work/deep").mkdir(parents=True)
+        (Path(task.box) / "work/deep/file").write_text("a")
+        (Path(task.box) / "work/deep").chmod(0)
+        return b"", b"killed", ""
+
+    monkeypatch.setattr(module, "_judged", killed)
+    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=Limits(weak=True))
+    assert (row.status, row.note) == ("crashed", "killed")
+    assert seen[0].parent == tmp_path / "tmp"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_names_of_any_bytes_are_written(tmp_path: Path) -> None:
+    assert module._readable(os.fsdecode(b"caf\xe9")) == "caf\ufffd"
+
+
+def in_a_child(work: Callable[[], bool]) -> int:
+    """Return the exit code of a child that did something irreversible: 0 if it said so."""
+    child = os.fork()
+    if not child:
+        code = 3
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_landlock_gives_up_files_or_says_that_it_did_not(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open/file").write_text("open")
     (tmp_path / "secret").write_text("secret")
-    child = os.fork()
-    if not child:
-        code = 1
+
+    def work() -> bool:
+        confined = landlock.confine({tmp_path / "open": landlock.EVERYTHING})
+        assert confined == landlock.version()
+        assert (tmp_path / "open/file").read_text() == "open"
+        (tmp_path / "open/new").write_text("new")
         try:
-            landlock.confine({tmp_path / "open": landlock.EVERYTHING})
-            read = (tmp_path / "open/file").read_text() == "open"
-            (tmp_path / "open/new").write_text("new")
-            try:
-                (tmp_path / "secret").read_text()
-            except PermissionError:
-                code = 0 if read else 2
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            (tmp_path / "secret").read_text()
+        except PermissionError:
+            return confined > 0
+        return confined == 0
+
+    assert in_a_child(work) == 0
     assert (tmp_path / "open/new").read_text() == "new"
+
+
+def test_seccomp_gives_up_processes_or_says_that_it_did_not() -> None:
+    def work() -> bool:
+        confined = seccomp.confine()
+        assert confined == seccomp.available()
+        try:
+            if os.fork() == 0:
+                os._exit(0)
+        except PermissionError:
+            return confined
+        return not confined
+
+    assert in_a_child(work) == 0
