@@ -10,7 +10,7 @@ from ppzoo.errors import ConfigError, DataError, WeightsError
 from ppzoo.nn.deform_conv import OffsetDeformConv2D
 from ppzoo.registry import GENERATORS, MODELS, build
 from ppzoo.video.edvr import EDVRNet
-from ppzoo.video.edvr.blocks import ResidualBlock
+from ppzoo.video.edvr.blocks import ResidualBlock, double
 from tests.runs import assert_same, make_trainer, resumed, state_of, stopped, trained
 
 TINY = {"nf": 8, "groups": 2, "front_RBs": 1, "back_RBs": 1}
@@ -273,6 +273,30 @@ def test_attention_starts_from_weights_without_it(tmp_path):
         assert np.array_equal(value, (before if "TSAModule" in key else plain)[key]), key
     with pytest.raises(WeightsError, match=r"conv_first\.weight"):
         make_trainer("edvr", tmp_path / "third", "model.generator.nf=4").load(first.save("end"))
+
+
+@pytest.mark.parametrize("attends", [True, False])
+def test_can_begin_as_bilinear_enlargement(attends):
+    made = model(start_as_bilinear=True, generator={"name": "EDVRNet", **TINY, "w_TSA": attends})
+    net, x, found = made.nets.generator, frames(n=2), []
+    made.eval()
+    hook = net.HRconv.register_forward_post_hook(lambda layer, given, out: found.append(out))
+    output = net(x)
+    hook.remove()
+    enlarged = paddle.nn.functional.interpolate(x[:, 2], scale_factor=4, mode="bilinear").numpy()
+    np.testing.assert_allclose(output.numpy(), enlarged, atol=1e-6)
+    # The last layer has the frame itself to work with, changed a little by residual blocks.
+    difference = (found[0][:, :3] - double(double(x[:, 2]))).abs().numpy()[..., 8:-8, 8:-8]
+    assert difference.mean() < 0.02
+
+
+def test_beginning_as_bilinear_enlargement_has_bounds():
+    for changes in (BLUR, {"in_nf": 3, "nf": 2}):
+        with pytest.raises(ConfigError, match="start_as_bilinear: EDVRNet begins"):
+            network(**changes).start_as_bilinear()
+    net = {"name": "UnetGenerator", "input_nc": 3, "output_nc": 3, "num_downs": 5, "ngf": 2}
+    with pytest.raises(ConfigError, match="UnetGenerator cannot begin so"):
+        model(start_as_bilinear=True, generator=net)
 
 
 def test_learns_to_darken_a_clip():

@@ -7,6 +7,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from ppzoo.nn.init import start_at_zero
 from ppzoo.video.edvr.blocks import conv1x1, conv3x3, double, leaky_relu
 
 
@@ -46,6 +47,11 @@ class TSAFusion(nn.Layer):
         attention = self._attention(leaky_relu(self.sAtt_1(weighted)))
         shift = self.sAtt_add_2(leaky_relu(self.sAtt_add_1(attention)))
         return features * F.sigmoid(attention) * 2 + shift
+
+    def start_plain(self) -> None:
+        """Let attention begin without a say: all frames count one half, nothing is shifted."""
+        for conv in (self.tAtt_1, self.sAtt_5, self.sAtt_add_2):
+            start_at_zero(conv)
 
     def _weigh(self, aligned: paddle.Tensor) -> paddle.Tensor:
         """Return the frames' features, each pixel times its likeness to the middle frame's."""

@@ -35,6 +35,11 @@ class EDVRModel(Model):
         image_shape: accepted for PaddleGAN's configs.
         eval_still: evaluate the generator on copies of the middle frame, too, which takes as long
             again; `PSNROverStill` compares the two.
+        start_as_bilinear: let the generator begin as bilinear enlargement of the middle frame,
+            which saves a short training the time to learn copying.
+
+    Raises:
+        ConfigError: the generator cannot begin so.
     """
 
     NETS = ("generator",)
@@ -48,10 +53,17 @@ class EDVRModel(Model):
         to_static: bool = False,
         image_shape: list[int] | None = None,
         eval_still: bool = False,
+        start_as_bilinear: bool = False,
     ) -> None:
         super().__init__()
         if tsa_iter < 0:
             raise ValueError(f"tsa_iter is {tsa_iter}, expected at least 0")
+        if start_as_bilinear:
+            if not hasattr(generator, "start_as_bilinear"):
+                raise ConfigError(
+                    f"model.start_as_bilinear: {type(generator).__name__} cannot begin so"
+                )
+            generator.start_as_bilinear()
         self.nets["generator"] = generator
         self.tsa_iter = int(tsa_iter)
         self.pixel_criterion = pixel_criterion

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
@@ -12,6 +13,7 @@ from paddle import nn
 from ppzoo.errors import ConfigError
 from ppzoo.nn.checks import check_at_least
 from ppzoo.nn.deform_conv import DeformConv2D, OffsetDeformConv2D
+from ppzoo.nn.init import bilinear_kernels, hand_through, start_at_zero
 from ppzoo.registry import GENERATORS
 from ppzoo.video.edvr.align import PCDAlign
 from ppzoo.video.edvr.blocks import (
@@ -155,6 +157,44 @@ class EDVRNet(nn.Layer):
         if self.scale == 1:
             return x + middle
         return x + F.interpolate(middle, scale_factor=4, mode="bilinear", align_corners=False)
+
+    def start_as_bilinear(self) -> None:
+        """Let the network begin as bilinear enlargement, the middle frame at hand in all layers.
+
+        Training of minutes then does not go into learning to copy: as the paper has it, a colour
+        passes a dozen random layers before it comes to the last one.
+
+        Raises:
+            ConfigError: the network sharpens frames by themselves first (`predeblur`), or has fewer
+                features than a frame has channels.
+        """
+        n, c = self._frame_channels, self._channels
+        if self._deblurs or c < n:
+            raise ConfigError(
+                "model.start_as_bilinear: EDVRNet begins as bilinear enlargement without predeblur "
+                "and with nf of at least in_nf only"
+            )
+        twice = np.full((1, 1, 1), 2.0, np.float32)  # samples of these layers count one half
+        hand_through(self.conv_first, n)
+        hand_through(self.PCDModule.PCD_Align_L1_dcn.dcn, n, twice)
+        hand_through(self.PCDModule.PCD_Align_L1_fea_conv, n)
+        hand_through(self.PCDModule.PCD_Align_cascade_dcn.dcn, n, twice)
+        if self._attends:
+            self.TSAModule.start_plain()
+            fusion = self.TSAModule.fea_fusion
+        else:
+            fusion = self.TSAModule
+        weight, bias = fusion.weight.numpy(), fusion.bias.numpy()
+        weight[:n], bias[:n] = 0.0, 0.0
+        for channel in range(n):
+            # All frames count one half where attention has learned nothing yet.
+            weight[channel, self.center * c + channel] = 2.0 if self._attends else 1.0
+        fusion.weight.set_value(weight)
+        fusion.bias.set_value(bias)
+        for conv in (self.upconv1, self.upconv2):
+            hand_through(conv, n, bilinear_kernels(2))
+        hand_through(self.HRconv, n)
+        start_at_zero(self.conv_last)
 
     def _check(self, x: paddle.Tensor) -> None:
         if x.ndim != 5 or x.shape[1] != self.nframes or x.shape[2] != self._frame_channels:
