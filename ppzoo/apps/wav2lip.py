@@ -99,7 +99,8 @@ class Wav2LipPredictor:
         face_detector: a name for `build_detector`, or a detector.
         face_enhancement: not in the zoo yet.
         config: the YAML that it was trained with. By default the `config.yaml` beside the weights,
-            as in a run folder; without one the network is recognised by its weights.
+            as in a run folder; without one the network is recognised by its weights. Its generator
+            may be one of your own, if it is registered and takes what `Wav2Lip` takes.
         detector_weights: weights of the face detector to use instead of the official ones.
         speaker: which face talks: 0 for the largest where it is first seen, 1 for the next one...
             It is followed from there on, see `Speaker`.
@@ -195,11 +196,13 @@ class Wav2LipPredictor:
         self.weight_path = path = find_weights("wav2lip", checkpoint_path)
         arrays = select_net(read(path), _NET, path, prefer_ema=True)
         loaded = config_of(path, given)
-        spec: Any = infer_wav2lip(arrays, path)
-        if loaded is not None:
+        spec: Any
+        if loaded is None:
+            spec = infer_wav2lip(arrays, path)
+        else:
             spec = loaded.model.kwargs.get("generator")
-            if not isinstance(spec, Component) or spec.name != "Wav2Lip":
-                raise WeightsError(f"the config of {path} describes no generator Wav2Lip")
+            if not isinstance(spec, Component) or not loaded.model.name.startswith("Wav2Lip"):
+                raise WeightsError(f"the config of {path} describes no generator of Wav2Lip")
         self.generator = registry.build(registry.GENERATORS, spec)
         load_state(self.generator, arrays, path)
         self.generator.eval()

@@ -168,8 +168,22 @@ class TestWhichNetwork:
             "name": "Wav2Lip",
             "ngf": ngf,
         }
-        with pytest.raises(WeightsError, match="describes no generator Wav2Lip"):
+        with pytest.raises(WeightsError, match="describes no generator of Wav2Lip"):
             predictor(weights, config=SMOKE / "dcgan.yaml")
+
+    def test_a_generator_of_ones_own(self, tmp_path, monkeypatch):
+        class OwnWav2Lip(Shows):
+            def __init__(self, ngf=1):
+                super().__init__()
+                self.layer = nn.Linear(ngf, 1)
+
+        monkeypatch.setitem(registry.GENERATORS._entries, "OwnWav2Lip", OwnWav2Lip)
+        own = "model:\n  generator: {name: OwnWav2Lip, ngf: 3}\n"
+        text = f"_base_: {SMOKE / 'wav2lip.yaml'}\n{own}"
+        (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+        write_pdparams(tmp_path / "weight.pdparams", {"netG": arrays_of(OwnWav2Lip(3))})
+        made = predictor(tmp_path / "weight.pdparams")
+        assert list(made.generator.layer.weight.shape) == [3, 1]
 
     def test_weights_of_something_else(self, tmp_path):
         write_pdparams(tmp_path / "w.pdparams", {"a.weight": np.zeros((2, 2), np.float32)})
