@@ -20,7 +20,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 # What else is called on them, and is not ours to check.
-OTHERS = {"pip", "make", "git", "pre-commit", "pytest", "source", "cd", "docker", "jupyter"}
+OTHERS = {"pip", "make", "git", "pre-commit", "pytest", "source", "cd", "curl", "docker", "jupyter"}
 
 
 def commands(page):
