@@ -39,6 +39,8 @@ default_role = "code"
 copybutton_exclude = ".linenos, .gp, .go"
 
 nb_execution_mode = "off"
+myst_enable_extensions = ["dollarmath"]
+myst_dmath_allow_space = False
 myst_heading_anchors = 4
 myst_heading_slug_func = "tools.pages.slug"
 
@@ -46,6 +48,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
 autodoc_class_signature = "mixed"
+# The menu would copy a thousand entries for every page, and more than double the building time.
+toc_object_entries = False
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
