@@ -1,23 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """Feedback as an HTML page: the student's notebook with points and hints after each cell of tests.
 
-What students wrote and printed stands in it as text and pictures: HTML and scripts are taken out.
+What students wrote and printed stands in it as text and pictures: HTML and scripts are taken out,
+and the page forbids the browser to run any or to fetch anything.
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import html
+import io
+import re
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ppzoo.course.notebooks import is_tests, mark_of
+from ppzoo.course.style import CSS
 
 _STATUSES = {
-    "timed out": "ran for too long and was stopped · 运行超时，已被终止",
-    "printed too much": "printed too much and was stopped · 输出过多，已被终止",
-    "crashed": "ended by itself before its time · 运行中途自行退出",
-}
+    "timed out": ("It ran for too long and was stopped.", "运行超时，已被终止。"),
+    "printed too much": ("It printed too much and was stopped.", "输出过多，已被终止。"),
+    "wrote too much": ("It wrote too many files or too large ones, and was stopped.",
+                       "写入的文件过多或过大，已被终止。"),
+    "crashed": ("It ended by itself before its time.", "运行中途自行退出。"),
+}  # fmt: skip
+_AS_ABOVE = "See above what is said of your choice.\n对所选选项的讲解见上。"
+_FORMULA = re.compile(r"\$([^$\n]+)\$")
+# What markdown becomes; other tags are shown as they were typed.
+_TAGS = (
+    "a", "b", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6",
+    "hr", "i", "li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td",
+    "th", "thead", "tr", "ul",
+)  # fmt: skip
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,35 +71,116 @@ def as_html(
     from nbconvert import HTMLExporter
     from nbformat.v4 import new_markdown_cell
 
-    points, most = _sum(judged, "points"), _sum(judged, "most")
-    head = [f"# {html.escape(title)}: {points:g} / {most:g}"]
-    head += [f"**The notebook {_STATUSES.get(one, one)}.**" for one in dict.fromkeys(statuses)]
-    if changed:
-        names = ", ".join(f"`{html.escape(name)}`" for name in changed)
-        head.append(
-            f"These cells are not yours to change; the originals were run: {names}\n\n"
-            f"以下单元格不可修改，评分时使用了原始版本：{names}"
-        )
-    cells = [new_markdown_cell("\n\n".join(head))]
+    # What is put in afterwards; names that no student can guess stand for it meanwhile.
+    parts: dict[str, str] = {}
+
+    def part(content: str) -> str:
+        name = f"part{secrets.token_hex(16)}"
+        parts[name] = content
+        return name
+
+    cells = []
     for cell in notebook.cells:
+        if cell["cell_type"] == "markdown" and mark_of(cell):
+            cell["source"] = _FORMULA.sub(lambda found: part(_formula(found[1])), cell["source"])
         cells.append(cell)
         if is_tests(cell):
-            cells.append(new_markdown_cell(_said(judged[mark_of(cell)["grade_id"]])))
+            name = mark_of(cell)["grade_id"]
+            one = judged[name]
+            if one.message and one.message in _printed(cell):
+                one = dataclasses.replace(one, message=_AS_ABOVE)
+            cells.append(new_markdown_cell(part(_said(name, one))))
     notebook["cells"] = cells
-    exporter = HTMLExporter(sanitize_html=True, embed_images=False)
-    page, _ = exporter.from_notebook_node(notebook)
-    return page
+    exporter = HTMLExporter(template_name="basic", sanitize_html=True, embed_images=False)
+    # Its own filter takes paragraphs and headings for what must not be.
+    exporter.register_filter("clean_html", _clean)
+    body, _ = exporter.from_notebook_node(notebook)
+    for name, content in parts.items():
+        body = body.replace(f"<p>{name}</p>", content).replace(name, content)
+    return as_page(title, _summary(title, judged, changed, statuses), body)
 
 
-def _said(one: Judged) -> str:
-    mark = "✔" if one.points == one.most else "✘"
-    line = f"**{mark} {one.points:g} / {one.most:g}**"
-    if one.points == one.most:
-        return line
-    message = one.message or "This was not reached.\n没有运行到这里。"
-    # As a block of HTML, so that nothing in it is taken for markdown.
-    return f"{line}\n\n<pre>{html.escape(message)}</pre>"
+def as_page(title: str, head: str, body: str = "") -> str:
+    """Return a page of two parts in HTML."""
+    from pygments.formatters import HtmlFormatter
+
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n"
+        f"{HtmlFormatter().get_style_defs('.highlight')}\n{CSS}</style></head>\n"
+        f"<body>\n<header>{head}</header>\n<main>{body}</main>\n</body></html>\n"
+    )
 
 
-def _sum(judged: Mapping[str, Judged], what: str) -> float:
-    return sum(getattr(one, what) for one in judged.values())
+def score(title: str, points: float, most: float) -> str:
+    """Return a headline with points, and a bar of them."""
+    return (
+        f"<h1>{html.escape(title)}: {points:g} / {most:g}</h1>\n"
+        f'<div class="bar"><div style="width: {100 * points / max(most, 1e-9):.0f}%"></div></div>\n'
+    )
+
+
+def warning(english: str, chinese: str) -> str:
+    """Return a remark that stands out."""
+    return f'<p class="warning">{html.escape(english)}<br>{html.escape(chinese)}</p>\n'
+
+
+def _summary(
+    title: str, judged: Mapping[str, Judged], changed: Sequence[str], statuses: Sequence[str]
+) -> str:
+    text = score(
+        title, *(sum(getattr(one, of) for one in judged.values()) for of in ("points", "most"))
+    )
+    for status in dict.fromkeys(statuses):
+        text += warning(*_STATUSES.get(status, (status, "")))
+    if changed:
+        names = ", ".join(changed)
+        text += warning(
+            f"These cells are not yours to change; the originals were run: {names}",
+            f"以下单元格不可修改，评分时使用了原始版本：{names}",
+        )
+    rows = "".join(
+        f'<li class="{_kind(one)}"><a href="#{html.escape(name)}">{html.escape(name)}</a> '
+        f"{one.points:g} / {one.most:g}</li>\n"
+        for name, one in judged.items()
+    )
+    return f'{text}<ul class="parts">\n{rows}</ul>\n'
+
+
+def _clean(text: Any) -> str:
+    import bleach  # nbconvert's own
+
+    return bleach.clean(str(text), tags=_TAGS, attributes={"a": ["href"], "*": ["class"]})
+
+
+def _printed(cell: Any) -> str:
+    texts = [one.get("data", {}).get("text/plain", "") for one in cell["outputs"]]
+    return "\n".join(map(str, texts))
+
+
+def _said(name: str, one: Judged) -> str:
+    lines = [f"<b>{'✔' if _kind(one) == 'right' else '✘'} {one.points:g} / {one.most:g}</b>"]
+    if _kind(one) == "wrong":
+        message = one.message or "This was not reached.\n没有运行到这里。"
+        lines += [html.escape(line) for line in message.split("\n")]
+    return f'<div class="said {_kind(one)}" id="{html.escape(name)}">{"<br>".join(lines)}</div>'
+
+
+def _kind(one: Judged) -> str:
+    return "right" if one.points == one.most else "wrong"
+
+
+def _formula(tex: str) -> str:
+    """Return a formula of the teacher's as a picture, or as it was written."""
+    from matplotlib.mathtext import math_to_image
+
+    image = io.BytesIO()
+    try:
+        known = re.sub(r"\\[lr]Vert\b", r"\\Vert ", tex)
+        math_to_image(f"${known}$", image, dpi=100, format="svg")
+    except ValueError:
+        return f"<code>{html.escape(tex)}</code>"
+    data = base64.b64encode(image.getvalue()).decode()
+    return f'<img class="formula" alt="{html.escape(tex)}" src="data:image/svg+xml;base64,{data}">'

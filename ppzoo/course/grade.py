@@ -8,7 +8,6 @@ import concurrent.futures
 import contextlib
 import csv
 import dataclasses
-import html
 import importlib.util
 import io
 import json
@@ -28,6 +27,7 @@ from typing import Any
 
 from ppzoo.atomic import atomic_write
 from ppzoo.course.cage import check_unreadable, missing_isolation
+from ppzoo.course.feedback import as_page, score, warning
 from ppzoo.course.judge import Task
 from ppzoo.course.kernel import PATIENCE, Limits
 from ppzoo.course.notebooks import graded_cells, read_notebook
@@ -371,14 +371,10 @@ def _lines(text: bytes) -> Iterator[dict[str, Any]]:
 
 def _without_judge(page: Path, title: str, row: Grade) -> Grade:
     """Write feedback where there is no notebook to show."""
-    text = (
-        '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title></head>\n<body><h1>{html.escape(title)}: "
-        f"{row.points:g} / {row.max:g}</h1>\n<p>{html.escape(row.status)}: "
-        f"{html.escape(row.note)}</p></body></html>\n"
-    )
+    chinese = {"missing": "没有提交作业。", "unreadable": "作业无法读取。"}
+    said = warning(f"{row.status}: {row.note}", chinese.get(row.status, ""))
     with atomic_write(page) as file:
-        file.write(text.encode("utf-8"))
+        file.write(as_page(title, score(title, row.points, row.max) + said).encode("utf-8"))
     return row
 
 

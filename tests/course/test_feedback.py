@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Feedback pages: points and hints are seen, and nothing of a student's is run or fetched."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from ppzoo.course.feedback import Judged, as_html, as_page, score, warning
+
+
+def cell_of_tests(name: str, printed: str = "") -> object:
+    cell = new_code_cell("quiz.check()", metadata={"nbgrader": {"grade": True, "grade_id": name}})
+    cell["outputs"] = [new_output("display_data", data={"text/plain": printed})] if printed else []
+    return cell
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    cells = [
+        new_markdown_cell(
+            "# Title\n\nA *word* and $D(x)$\\\nnext",
+            metadata={"nbgrader": {"grade": False, "grade_id": "text", "solution": False}},
+        ),
+        new_markdown_cell(
+            "<script>alert(1)</script><img src=x onerror=alert(2)>[go](javascript:alert(3)) $E=1$"
+        ),
+        new_code_cell("print('<b>')"),
+        cell_of_tests("right"),
+        cell_of_tests("wrong"),
+        cell_of_tests("quiz", "Not quite."),
+        cell_of_tests("late"),
+    ]
+    judged = {
+        "right": Judged(2, 2, ""),
+        "wrong": Judged(0, 3, "Too <large>\n太大"),
+        "quiz": Judged(0, 1, "Not quite."),
+        "late": Judged(0, 1, ""),
+    }
+    return as_html(
+        new_notebook(cells=cells), judged, "A & B, day1", ["text"], ["timed out", "timed out"]
+    )
+
+
+def test_points_are_summed_and_linked(page: str) -> None:
+    assert "<h1>A &amp; B, day1: 2 / 7</h1>" in page
+    assert 'style="width: 29%"' in page
+    for name in ("right", "wrong", "quiz", "late"):
+        assert page.count(f'href="#{name}"') == page.count(f'id="{name}"') == 1
+
+
+def test_hints_are_said_once_and_escaped(page: str) -> None:
+    assert "<b>✘ 0 / 3</b><br>Too &lt;large&gt;<br>太大</div>" in page
+    assert page.count("Not quite.") == 1
+    assert "See above what is said" in page
+    assert "没有运行到这里" in page
+    assert page.count("运行超时") == 1
+    assert "originals were run: text" in page
+
+
+def test_markdown_is_a_page_and_not_its_source(page: str) -> None:
+    assert re.search(r"<h1[^>]*>Title", page)
+    assert "<em>word</em>" in page
+    assert "&lt;p&gt;" not in page
+    assert "&lt;br" not in page
+    assert re.search(r'<img class="formula" alt="D\(x\)" src="data:image/svg', page)
+
+
+def test_nothing_of_a_students_is_run_or_fetched(page: str) -> None:
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert 'href="javascript' not in page
+    assert "$E=1$" in page  # a formula of theirs is not drawn
+    assert not re.search(r"part[0-9a-f]{32}", page)
+
+
+def test_a_formula_that_cannot_be_drawn_is_shown_as_written() -> None:
+    cell = new_markdown_cell("$\\nosuch{x}$", metadata={"nbgrader": {"grade_id": "text"}})
+    assert "<code>\\nosuch{x}</code>" in as_html(new_notebook(cells=[cell]), {}, "a", [], [])
+
+
+def test_a_page_without_a_notebook() -> None:
+    page = as_page("<x>", score("<x>", 0, 8) + warning("missing: <y>", "没有"))
+    assert "&lt;x&gt;: 0 / 8" in page
+    assert "missing: &lt;y&gt;<br>没有" in page
+    assert "<x>" not in page
