@@ -162,7 +162,7 @@ class EDVRNet(nn.Layer):
         """Let the network begin as bilinear enlargement, the middle frame at hand in all layers.
 
         Training of minutes then does not go into learning to copy: as the paper has it, a colour
-        passes a dozen random layers before it comes to the last one.
+        passes eight random layers before it comes to the last one.
 
         Raises:
             ConfigError: the network sharpens frames by themselves first (`predeblur`), or has fewer
