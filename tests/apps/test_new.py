@@ -42,6 +42,7 @@ def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(project)
     monkeypatch.syspath_prepend(project)
     for table in (registry.MODELS, registry.GENERATORS, registry.DATASETS):
+        assert len(table)  # ppzoo's own are there, and stay
         monkeypatch.setattr(table, "_entries", dict(table._entries))
     names = {"train", "draw_pictures"}
     before = set(sys.modules)
