@@ -15,6 +15,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import site
 import stat
 import subprocess
@@ -125,11 +126,22 @@ def run(args: argparse.Namespace) -> int:
         int(args.memory_limit * 2**30) if math.isfinite(args.memory_limit) else 0,
         args.weak_isolation,
     )
-    grades = grade(
-        args.homework, args.submissions, args.output, limits=limits, jobs=args.jobs, hear=_say
-    )
+    with _asked_to_end():
+        grades = grade(
+            args.homework, args.submissions, args.output, limits=limits, jobs=args.jobs, hear=_say
+        )
     sys.stdout.write(f"grades: {Path(args.output) / 'grades.csv'} ({len(grades)} rows)\n")
     return 0
+
+
+@contextlib.contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """Remove what is temporary also where a scheduler ends this process, by SIGTERM."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def grade(

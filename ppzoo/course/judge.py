@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ppzoo.atomic import atomic_write
+from ppzoo.course.cage import end_with_parent
 from ppzoo.course.checks import Wrong, asking
 from ppzoo.course.feedback import Judged, as_html
 from ppzoo.course.kernel import Kernel, KernelGoneError, Limits, Ran
@@ -78,6 +79,7 @@ def main(text: str) -> None:
     import resource  # Windows has none, and `Task` is for all
 
     task = Task.from_json(text)
+    end_with_parent()
     # Replies of a hostile kernel take memory here, too.
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     memory = task.limits.memory

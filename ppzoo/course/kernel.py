@@ -172,11 +172,11 @@ class Kernel:
         collected = _Collected()
         ran = Ran(collected.outputs)
         stopped = ""
-        last = 0.0
+        last = cell
         while not collected.idle:
             self._collect(message, collected)
             if stopped:
-                if time.monotonic() > last:
+                if last.is_over(_AFTER_INTERRUPT):
                     self._kill()
                     raise KernelGoneError(stopped)
                 continue
@@ -186,7 +186,7 @@ class Kernel:
             if late or collected.excess:
                 # A second chance to go on with the next cell, points already made are kept.
                 stopped = collected.excess or "timed out"
-                last = time.monotonic() + _AFTER_INTERRUPT
+                last = _Clock(self._process.pid)
                 self._interrupt()
             elif self._written.is_too_much():
                 self._kill()
@@ -267,14 +267,14 @@ class Kernel:
             raise KernelGoneError("crashed", "the kernel sent what is no message") from error
 
     def _reply(self, message: str) -> dict[str, Any]:
-        end = time.monotonic() + 2 * _AFTER_INTERRUPT
+        clock = _Clock(self._process.pid)
         while True:
             try:
                 reply = self._client.get_shell_msg(timeout=0.5)
             except queue.Empty:
                 if self._process.poll() is not None:
                     raise KernelGoneError(self._how_it_ended()) from None
-                if time.monotonic() > end:
+                if clock.is_over(2 * _AFTER_INTERRUPT):
                     self._kill()
                     raise KernelGoneError("timed out") from None
                 continue

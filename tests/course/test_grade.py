@@ -7,6 +7,7 @@ import csv
 import html
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -420,7 +421,15 @@ def test_temporary_folders_go_whatever_happens(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_names_of_any_bytes_are_written(tmp_path: Path) -> None:
+def test_a_scheduler_may_end_it() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught, module._asked_to_end():
+        signal.raise_signal(signal.SIGTERM)
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_names_of_any_bytes_are_written() -> None:
     assert module._readable(os.fsdecode(b"caf\xe9")) == "caf\ufffd"
 
 
