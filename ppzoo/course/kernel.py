@@ -227,6 +227,7 @@ class Kernel:
             "PYTHONUSERBASE": site.getuserbase(),
             "PYTHONPATH": os.pathsep.join(paths),
             "TMPDIR": temporary,
+            "JOBLIB_MULTIPROCESSING": "0",  # which scikit-learn would try, and warn
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
 
