@@ -26,12 +26,13 @@ import numpy as np
 import pytest
 
 from ppzoo import cli
-from ppzoo.apps import inference, measure
+from ppzoo.apps import inference, measure, prepare_talking
 from ppzoo.data.sources import SOURCES
 from ppzoo.faces import detector, parsing
 from ppzoo.weights import read, write_pdparams
 from ppzoo.weights.manifest import official_weights
 
+from ..apps.talking_films import Here
 from ..faces.pieces import write_bisenet
 from ..runs import ROOT
 from . import files
@@ -388,5 +389,7 @@ def stand_ins(patch: pytest.MonkeyPatch, world: World) -> None:
     # Exporting the networks and timing the backends takes longer than all they do here.
     patch.setattr(inference, "_wanted", lambda backends: ["dynamic"])
     patch.setattr(parsing, "_SIZE", 64)
+    # Processes of their own would each import Paddle, and know nothing of the above.
+    patch.setattr(prepare_talking, "run_apart", Here())
     for name, counts in files.COUNTS.items():
         patch.setitem(SOURCES, name, replace(SOURCES[name], pictures=counts, sha256=None))
