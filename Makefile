@@ -71,7 +71,7 @@ lock: $(STAMP)  ## renew the tested versions in constraints/paddle-3.3.txt
 	@mv constraints/paddle-3.3.txt.new constraints/paddle-3.3.txt
 
 clean:  ## remove .venv, caches and build leftovers; runs in output_dir stay
-	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site jupyter_execute docs/api docs/notebooks docs/repository *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find ppzoo tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Install again only when the list of dependencies changes. paddlepaddle comes first and by itself,

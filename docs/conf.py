@@ -125,6 +125,7 @@ def leave_out(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
 def setup(app: Any) -> None:
     """Make the pages that are not in docs/, before Sphinx looks for pages."""
     pages.prepare(repository)
+    app.add_config_value("repository", "", "env")  # another address: all pages are read again
     app.connect("source-read", lead_links)
     app.connect("autodoc-process-docstring", as_rst, priority=100)
     app.connect("autodoc-skip-member", leave_out)

@@ -215,9 +215,11 @@ def prepare(repository: str = "") -> None:
     for path, name in _modules():
         made[DOCS / "api" / path] = name
     for folder in MADE:
-        for path in (DOCS / folder).rglob("*"):
+        for path in sorted((DOCS / folder).rglob("*"), reverse=True):
             if path.is_file() and path not in made:
                 path.unlink()
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
     for path, text in made.items():
         # An unchanged page keeps its time, and Sphinx need not read it again.
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
