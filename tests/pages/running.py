@@ -36,7 +36,7 @@ NAMES: dict[str, Any] = {
 BASES = {"metrics.md": "configs/wav2lip.yaml"}
 # Programs that are run as they are, and those of others, which need a mark and are not checked.
 HARMLESS = re.compile(r"(git|ls|mkdir|source|make (demo|help))\b")
-OTHERS = {"curl", "docker", "git", "jupyter", "pip", "pre-commit", "source", "venv"}
+OTHERS = {"cd", "curl", "docker", "git", "jupyter", "pip", "pre-commit", "source", "venv"}
 
 
 class Runner:
