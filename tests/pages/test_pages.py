@@ -50,6 +50,7 @@ def test_blocks_have_marks_that_mean_something(page):
     assert stray_marks(page) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", EXECUTED_PAGES, ids=name_of)
 def test_page(page, store, tmp_path, monkeypatch, capsys):
     world = World(tmp_path, store)
