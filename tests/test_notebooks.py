@@ -61,7 +61,8 @@ def shown(picture: np.ndarray) -> dict:
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8)
 LAST = (
-    "## Questions\n\nWhat is a critic? See `homework/day1`.\n\n什么是评论家？见 `homework/day1`。"
+    "## Questions\n\nWhat is a critic? See `homework/release/day1`.\n\n"
+    "什么是评论家？见 `homework/release/day1`。"
 )
 
 
@@ -131,6 +132,8 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     assert "not all cells" in changed(2, execution_count=9)
     assert "does not say FULL_SIZE" in changed(1, source="x = 1")
     assert "has no questions" in changed(5, source="# The end\n# 结束")
+    nowhere = LAST.replace("homework/release/", "homework/")
+    assert "names homework/day1, which does not exist" in changed(5, source=nowhere)
     assert "fewer than 3" in changed(2, outputs=[])
     assert "complains: oh" in changed(2, outputs=[stream("oh", "stderr")])
     assert "on somebody's machine" in changed(2, outputs=[stream("in /" + "home/me/x")])

@@ -239,6 +239,9 @@ def problems(path: Path) -> list[str]:
         found.append(f"the first code cell does not say {SWITCH}")
     if not texts or "question" not in texts[-1].lower() or "homework/" not in texts[-1]:
         found.append("the last text has no questions, or does not point to the homework")
+    places = re.findall(r"homework/[\w/]*", texts[-1]) if texts else []
+    missing = sorted({place for place in places if not (ROOT / place).exists()})
+    found += [f"the last text names {place}, which does not exist" for place in missing]
     if notebook["metadata"].get("ppzoo", {}).get("executed") != fingerprint(notebook):
         found.append("code has changed since it was executed: run it again")
     if [cell["execution_count"] for cell in code] != list(range(1, len(code) + 1)):
