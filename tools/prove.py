@@ -66,7 +66,7 @@ class Title:
 
 # Figures that are not here stand on the family's page alone.
 _FRONT_PAGE = {
-    "digits_frechet": Title("Fréchet distance {}", "弗雷歇距离 {}", against=True),
+    "digits_frechet": Title("Fréchet distance {}", "Fréchet 距离 {}", against=True),
     "digits_coverage": Title("{} kinds of digits", "{} 种数字"),
     "digits_label_accuracy": Title("{} as asked for", "符合指定数字的占 {}"),
     "psnr": Title("{} dB", "{} dB", against=True),
