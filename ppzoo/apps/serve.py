@@ -15,6 +15,8 @@ import html
 import importlib
 import importlib.util
 import io
+import ipaddress
+import logging
 import socket
 import sys
 import threading
@@ -53,9 +55,14 @@ HOST, PORT = "127.0.0.1", 8000
 MAX_BYTES = 10_000_000
 MAX_PIXELS = 4_000_000
 _MAX_ENLARGED = 250_000  # pixels; RRDBNet takes a minute or two for as many on a laptop's CPU
-_LOOPBACK = ("127.0.0.1", "localhost")
+# Names of this computer; the last one is what Starlette before 1.0 takes for the host of
+# "[::1]:8000", and of other numbers in brackets, which are no names that a page could claim.
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]", "[")
+# What callers may send. Pillow has decoders for more, some of which start other programs.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 _MOST_CALLERS = 32
 _PATIENCE = 30  # seconds that a picture may take to arrive
+_LOG = logging.getLogger(__name__)
 
 
 class _RefusedError(Exception):
@@ -98,21 +105,29 @@ def make_app(
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.requests import ClientDisconnect
     from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route
 
     page = files("ppzoo.apps").joinpath("serve.html").read_text(encoding="utf-8")
     page = page.replace("TITLE", html.escape(title))
-    # One thread: networks and backends are not made for two callers at once.
-    worker = ThreadPoolExecutor(1, "predict", paddle.set_device, (paddle.device.get_device(),))
+    device = paddle.device.get_device()
+    # Made when it is needed: an application can be served again, and where it is a part of another
+    # one nothing tells it when that begins.
+    workers: list[ThreadPoolExecutor] = []
 
     async def predict(request: Request) -> Response:
-        body = await _body(request, max_bytes)
-        loop = asyncio.get_running_loop()
-        return Response(
-            await loop.run_in_executor(worker, _answer, translate, body, max_pixels),
-            media_type="image/png",
+        try:
+            body = await _body(request, max_bytes)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        if not workers:
+            # One thread: networks and backends are not made for two callers at once.
+            workers.append(ThreadPoolExecutor(1, "predict", paddle.set_device, (device,)))
+        answer = asyncio.get_running_loop().run_in_executor(
+            workers[0], _answer, translate, body, max_pixels
         )
+        return Response(await answer, media_type="image/png")
 
     async def show(request: Request) -> Response:
         return HTMLResponse(page)
@@ -120,15 +135,22 @@ def make_app(
     async def refuse(request: Request, error: Exception) -> Response:
         return JSONResponse({"error": str(error)}, getattr(error, "status", 500))
 
+    async def fail(request: Request, error: Exception) -> Response:
+        _LOG.error("%s", error)  # which may name files of this computer
+        return JSONResponse(
+            {"error": "the server cannot compute this; what is wrong stands in its log"}, 500
+        )
+
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        worker.shutdown(cancel_futures=True)
+        while workers:
+            workers.pop().shutdown(cancel_futures=True)
 
     return Starlette(
         routes=[Route("/", show), Route("/predict", predict, methods=["POST"])],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
-        exception_handlers={_RefusedError: refuse, UserError: refuse},
+        exception_handlers={_RefusedError: refuse, UserError: fail},
         lifespan=lifespan,
     )
 
@@ -205,7 +227,7 @@ def run(args: argparse.Namespace) -> None:
         f"ppzoo {args.model}",
         max_bytes=args.max_bytes,
         max_pixels=args.max_pixels or most,
-        hosts=_LOOPBACK if args.host in _LOOPBACK else ("*",),
+        hosts=_LOOPBACK if _is_loopback(args.host) else ("*",),
     )
     server, listener, address = _prepared(app, args.host, args.port, "info")
     with listener:
@@ -231,6 +253,14 @@ def _predictor(args: argparse.Namespace) -> tuple[Translate, int]:
         return kind(args.weights, **options).run, MAX_PIXELS
     predictor = kind(weight_path=args.weights, progress=False, **options)
     return predictor.run_image, _MAX_ENLARGED
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether only this computer can reach what listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in _LOOPBACK
 
 
 async def _body(request: Request, max_bytes: int) -> bytes:
@@ -267,32 +297,56 @@ async def _body(request: Request, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
+def _decoded(body: bytes, max_pixels: int) -> Image.Image:
+    """Return the picture that bytes are.
+
+    Raises:
+        _RefusedError: they are none, or too large a one.
+        MemoryError: there is not enough for it.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(body), formats=_FORMATS)
+        _check_size(image, max_pixels)
+        image.load()
+        _check_size(image, max_pixels)  # decoders may find another one than the header's
+    except (_RefusedError, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        kinds = ", ".join(_FORMATS)
+        raise _RefusedError(
+            400, f"these bytes are no picture, or a damaged one; it may be one of {kinds}"
+        ) from None
+    except Image.DecompressionBombError:
+        raise _RefusedError(413, f"the picture has more than {max_pixels} pixels") from None
+    except Exception as error:  # Pillow's decoders answer damaged bytes with a dozen kinds
+        raise _RefusedError(400, f"the picture is damaged: {error}") from error
+    return image
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    if image.width * image.height > max_pixels:
+        size = f"{image.width} x {image.height} pixels"
+        raise _RefusedError(413, f"the picture has {size}, more than {max_pixels} in all")
+
+
 def _answer(translate: Translate, body: bytes, max_pixels: int) -> bytes:
     """Return the PNG for the bytes of a picture.
 
     Raises:
         _RefusedError: they are none, or too large a one.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        image = Image.open(io.BytesIO(body))
-        if image.width * image.height > max_pixels:
-            size = f"{image.width} x {image.height} pixels"
-            raise _RefusedError(413, f"the picture has {size}, more than {max_pixels} in all")
-        image.load()
-    except _RefusedError:
-        raise
-    except UnidentifiedImageError:
-        raise _RefusedError(400, "these bytes are no picture, or a damaged one") from None
-    except Image.DecompressionBombError:
-        raise _RefusedError(413, f"the picture has more than {max_pixels} pixels") from None
-    except Exception as error:  # Pillow's decoders answer damaged bytes with a dozen kinds
-        raise _RefusedError(400, f"the picture is damaged: {error}") from error
-    try:
-        result = translate(image)
+        result = translate(_decoded(body, max_pixels))
     except DataError as error:
         raise _RefusedError(400, str(error)) from error
+    except MemoryError:
+        raise _RefusedError(
+            503, "the server has too little memory for this picture: send a smaller one"
+        ) from None
     file = io.BytesIO()
     (Image.fromarray(result) if isinstance(result, np.ndarray) else result).save(file, "PNG")
     return file.getvalue()

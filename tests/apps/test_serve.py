@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -160,16 +161,119 @@ def test_one_picture_at_a_time_in_one_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status"),
-    [(DataError("too small to have a face"), 400), (WeightsError("values are no numbers"), 500)],
+    ("error", "status", "sentence"),
+    [
+        (DataError("too small to have a face"), 400, "too small to have a face"),
+        (WeightsError("/secret/w.pdparams"), 500, "the server cannot compute this"),
+        (MemoryError(), 503, "too little memory"),
+    ],
 )
-def test_what_the_network_says(error: UserError, status: int) -> None:
+def test_what_the_network_says(
+    error: Exception, status: int, sentence: str, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(image: Image.Image) -> np.ndarray:
         raise error
 
     with serving(make_app(fail)) as address:
         answer = posted(address, bytes_of(photo()))
-    assert (answer.status_code, answer.json()) == (status, {"error": str(error)})
+    assert answer.status_code == status
+    assert sentence in answer.json()["error"]
+    # What names files of the server is for its owner.
+    assert "secret" not in answer.text
+    assert ("/secret/w.pdparams" in caplog.text) == isinstance(error, WeightsError)
+
+
+def test_only_formats_whose_decoders_start_nothing(address: str) -> None:
+    for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"):
+        assert decoded(posted(address, bytes_of(photo(), kind))).shape == (12, 20, 3)
+    for kind in ("EPS", "PPM", "PCX"):
+        answer = posted(address, bytes_of(photo(), kind))
+        assert answer.status_code == 400
+        assert "no picture" in answer.json()["error"]
+
+
+def test_a_size_that_only_decoding_finds(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = PngImageFile.load
+
+    def larger(self: PngImageFile) -> object:
+        result = load(self)
+        self._size = (100, 100)
+        return result
+
+    monkeypatch.setattr(PngImageFile, "load", larger)
+    answer = posted(address, bytes_of(photo()))
+    assert answer.status_code == 413
+    assert "100 x 100 pixels" in answer.json()["error"]
+
+
+def test_a_picture_that_memory_has_no_room_for_is_not_called_damaged(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(self: PngImageFile) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PngImageFile, "load", load)
+    answer = posted(address, bytes_of(photo()))
+    assert answer.status_code == 503
+    assert "too little memory" in answer.json()["error"]
+
+
+def test_a_caller_who_hangs_up_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    app = make_app(inverted)
+    errors = []
+
+    async def watched(scope: dict, receive: object, send: object) -> None:
+        try:
+            await app(scope, receive, send)
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    with serving(watched) as address:
+        host, _, port = address.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf"
+            )
+            time.sleep(0.2)
+        time.sleep(0.2)
+        decoded(posted(address, bytes_of(photo())))
+    assert errors == []
+    assert "Traceback" not in caplog.text
+
+
+def test_an_application_can_be_served_again() -> None:
+    app = make_app(inverted)
+    for _ in range(2):
+        with serving(app) as address:
+            np.testing.assert_array_equal(
+                decoded(posted(address, bytes_of(photo()))), 255 - photo()
+            )
+
+
+@pytest.mark.parametrize(
+    ("host", "is_checked"),
+    [
+        *((host, True) for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost")),
+        *((host, False) for host in ("0.0.0.0", "::", "192.168.0.7", "my-computer")),
+    ],
+)
+def test_hosts_that_only_this_computer_reaches(host: str, is_checked: bool) -> None:
+    assert serve._is_loopback(host) == is_checked
+
+
+def test_the_check_of_names_lets_an_ipv6_address_in() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:  # containers may have none: then by the header alone
+        host = serve.HOST
+    else:
+        host = "::1"
+    with serving(make_app(inverted), host) as address:
+        port = address.rpartition(":")[2]
+        for name, status in ((f"[::1]:{port}", 200), ("evil.example", 400)):
+            answer = posted(address, bytes_of(photo()), headers={"Host": name})
+            assert answer.status_code == status
 
 
 def test_a_fault_of_the_code_is_not_blamed_on_the_picture() -> None:
