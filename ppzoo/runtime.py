@@ -42,6 +42,11 @@ _KEEP_BLOCKS_BELOW = 1 << 30  # bytes
 _OLD_GLIBC_LIMIT = 32 << 20  # bytes; more is refused before glibc 2.35
 _HEAP_STEP = 64 << 20  # bytes
 
+# What Paddle warns of where nothing is wrong: Paddle 3 at every import, that compiling C++
+# extensions could be faster; Paddle 2 and 3 at the first batch norm that is trained.
+_NOISE = ("No ccache found", "When training, we now always track global mean")
+_LOG_VARIABLES = ("GLOG_minloglevel", "GLOG_v", "GLOG_vmodule")
+
 # How Paddle, Paddle Inference, ONNX Runtime and C++ itself say that there is no memory left, where
 # they do not raise a MemoryError.
 _NO_MEMORY = ("resourceexhausted", "out of memory", "bad_alloc", "failed to allocate", "bad alloc")
@@ -243,8 +248,8 @@ def physical_cores() -> int:
 
 
 def _configure() -> RuntimeReport:
-    # Paddle 3 says at every import that compiling C++ extensions could be faster.
-    warnings.filterwarnings("ignore", message="No ccache found")
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=message)
     processor = _processor_name()
     if os.environ.get("PPZOO_RUNTIME", "").lower() in ("off", "0"):
         return RuntimeReport(processor, notes=("PPZOO_RUNTIME=off: nothing was set",))
@@ -253,6 +258,9 @@ def _configure() -> RuntimeReport:
     if "paddle" in sys.modules:
         notes.append("paddle was imported before ppzoo, so threads and MKL path were not set")
     else:
+        # Paddle's C++ notes on what it does; warnings and errors stay.
+        if not any(os.environ.get(name) for name in _LOG_VARIABLES):
+            os.environ["GLOG_minloglevel"] = "1"
         user_set = [name for name in _THREAD_VARIABLES if os.environ.get(name)]
         if not user_set:
             processes = max(1, _integer(os.environ.get("PADDLE_TRAINERS_NUM"), 1))

@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Literal
 
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
-
-# Paddle's batch norm says this once in every training process; there is nothing to do about it.
-warnings.filterwarnings("ignore", message="When training, we now always track global mean")
 
 NormType = Literal["batch", "instance", "spectral", "none"]
 
