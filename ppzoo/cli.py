@@ -342,7 +342,9 @@ def _summarise(trainer: Any) -> None:
     film = trainer.run_dir / "training.gif"
     if pictures:
         moment = pictures[-1].name.partition("_")[0]
-        print(f"pictures: {next(path for path in pictures if path.name.startswith(moment + '_'))}")
+        latest = [path for path in pictures if path.name.startswith(f"{moment}_")]
+        # What the networks made rather than what they were given.
+        print(f"pictures: {min(latest, key=lambda path: path.name.startswith(f'{moment}_real'))}")
     if film.is_file():
         print(f"film of the training: {film}")
     print(f"run folder: {trainer.run_dir}")

@@ -11,6 +11,7 @@ import argparse
 import importlib.util
 import keyword
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # What the files of the template call the package and the project, and what their names end in:
 # they are no modules of this package.
 _PACKAGE, _TITLE, _SUFFIX = "my_project", "MY-PROJECT", "-tpl"
+# Stands in the template for where ppzoo comes from.
+_PLACEHOLDER = "ADDRESS-OF-PPZOO"
 # Names beside the package in the project's folder.
 _TAKEN = ("train", "draw_pictures", "tests", "pictures", "output_dir")
 
@@ -79,11 +82,16 @@ def run(args: argparse.Namespace) -> None:
     project = new_project(args.folder)
     sys.stdout.write(
         f"project: {project}\n"
-        f"  cd {os.path.relpath(project)}\n"
+        f"  cd {shlex.quote(os.path.relpath(project))}\n"
         "  python draw_pictures.py   # or put pictures of your own into pictures/\n"
         "  python train.py           # a minute or two on a CPU\n"
         "  python -m pytest          # two steps of training, as a test\n"
     )
+    if _PLACEHOLDER in (project / "requirements.txt").read_text(encoding="utf-8"):
+        sys.stdout.write(
+            f"before you share it: in requirements.txt, put the address of your ppzoo in the place "
+            f"of {_PLACEHOLDER}\n"
+        )
 
 
 def _package_name(folder: Path) -> str:
@@ -93,7 +101,12 @@ def _package_name(folder: Path) -> str:
         UserError: that is no name, or another package's.
     """
     name = folder.name.replace("-", "_").replace(" ", "_")
-    if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
+    if keyword.iskeyword(name):
+        raise UserError(
+            f"{folder.name!r} cannot name a Python package: {name!r} is a word of Python itself "
+            "(a keyword); choose another name for the folder"
+        )
+    if not (name.isidentifier() and name.isascii()):
         raise UserError(
             f"{folder.name!r} cannot name a Python package: take letters, digits and underscores, "
             "a letter first"

@@ -96,7 +96,10 @@ def test_it_trains_samples_and_exports(inside: Path, capsys: pytest.CaptureFixtu
     assert cli.main(drawn) == 0
     assert samples.is_file()
     assert cli.main(["export", "-c", "config.yaml", "--weights", str(weights), "-s=-1,32"]) == 0
-    assert "mymodel_netG" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "mymodel_netG" in said
+    # The pictures that are named are drawn ones.
+    assert re.search(r"^pictures: .*/iter000002_samples\.png$", said, re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -106,6 +109,16 @@ def test_its_own_test_passes(project: Path) -> None:
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert "warning" not in done.stdout + done.stderr
+
+
+def test_nothing_of_paddle_is_heard(project: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for command in (["-m", "fine_gan", "list", "models"], ["train.py", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-B", *command], cwd=project, env=environment, capture_output=True
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_its_own_test_finds_a_network_that_does_not_learn(
@@ -169,7 +182,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     [
         ("7days", "cannot name a Python package"),
         ("动漫", "cannot name a Python package"),
-        ("class", "cannot name a Python package"),
+        ("class", "cannot name a Python package: 'class' is a word of Python itself (a keyword)"),
         ("tests", "there is a module 'tests' already"),
         ("random", "there is a module 'random' already"),
         ("sys", "there is a module 'sys' already"),
@@ -192,5 +205,9 @@ def test_the_command_says_how_it_goes_on(
     assert cli.main(["new", "fine_gan"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [f"project: {tmp_path / 'fine_gan'}", "  cd fine_gan"]
+    assert "in requirements.txt" in lines[-1]
+    assert lines[-1].split()[-1] in (tmp_path / "fine_gan" / "requirements.txt").read_text("utf-8")
+    assert cli.main(["new", "my project"]) == 0
+    assert "  cd 'my project'" in capsys.readouterr().out.splitlines()
     for word in re.findall(r"python (\S+\.py)", "\n".join(lines)):
         assert (tmp_path / "fine_gan" / word).is_file()
