@@ -56,16 +56,23 @@ _PATHS = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "os.l
           "os.chmod", "os.chown", "shutil.rmtree", "os.utime"}  # fmt: skip
 
 
-def main(text: str) -> None:
-    """Confine this process and become a kernel.
+def main() -> None:
+    """Become a kernel, confined by what standard input says.
+
+    Not by arguments, which the student's code could read: they name the folder of submissions.
+    """
+    _confined(json.loads(sys.stdin.read())).start()
+
+
+def _confined(task: dict[str, Any]) -> Any:
+    """Confine this process, and return its kernel.
 
     Args:
-        text: JSON: `box`, the folder that may be written to, with `work` in it; `denied`, folders
+        task: `box`, the folder that may be written to, with `work` in it; `denied`, folders
             that hold what is nobody's business; `memory` in bytes, `seconds`, `connection_file`;
             `preload`, modules to import first, since their import starts processes, as Paddle's;
             `weak`, whether to go on where the system has no Landlock or no seccomp.
     """
-    task = json.loads(text)
     box = Path(task["box"]).resolve()
     end_with_parent()
     _limit(task["memory"], task["seconds"])
@@ -92,8 +99,9 @@ def main(text: str) -> None:
     confined = seccomp.confine() and confined
     if not (confined or task["weak"]):
         raise SystemExit(f"{missing_isolation()}: this must be allowed")
-    sys.addaudithook(_guard(str(box), tuple(task["denied"])))
-    kernel.start()
+    # Where the system forbids to read them, their names are nobody's business either.
+    sys.addaudithook(_guard(str(box), () if confined else tuple(task["denied"])))
+    return kernel
 
 
 def missing_isolation() -> str:
@@ -198,11 +206,31 @@ def _limit(memory: int, seconds: float) -> None:
         (resource.RLIMIT_FSIZE, _LARGEST_FILE),
         (resource.RLIMIT_CORE, 0),
     ):
-        _, most = resource.getrlimit(kind)
-        value = value if most == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(kind, (value, value))
+        limit(kind, value, for_good=True)
     # A file that grows too large is an error in the student's code, and not the kernel's end.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def limit(kind: int, value: int, for_good: bool = False) -> None:
+    """Set a limit of this process, no higher than it may be.
+
+    Args:
+        kind: one of `resource.RLIMIT_...`.
+        value: in the limit's unit.
+        for_good: forbid to raise it again.
+
+    Raises:
+        OSError: Linux refuses; of other systems, some do not have every limit.
+    """
+    import resource  # Windows has none
+
+    _, most = resource.getrlimit(kind)
+    value = value if most == resource.RLIM_INFINITY else min(value, most)
+    try:
+        resource.setrlimit(kind, (value, value if for_good else most))
+    except (OSError, ValueError):
+        if sys.platform == "linux":
+            raise
 
 
 def end_with_parent() -> None:
@@ -212,4 +240,4 @@ def end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

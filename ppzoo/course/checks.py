@@ -132,15 +132,12 @@ def handed_in(name: str) -> Path:
         Wrong: there is none of that name, or it is a link or very large.
     """
     folder = (_asked[-1] if _asked else _own_notebook()).folder
-    copies = tempfile.mkdtemp(prefix="handed-in-")
-    atexit.register(shutil.rmtree, copies, ignore_errors=True)
-    copy = Path(copies, Path(name).name)
     try:
-        with open(_opened(folder, Path(name).parts), "rb") as file, open(copy, "wb") as target:
+        with open(_opened(folder, Path(name).parts), "rb") as file:
             status = os.fstat(file.fileno())
             is_fine = stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_FILE
             # It may be growing.
-            target.write(file.read(LARGEST_FILE) if is_fine else b"")
+            content = file.read(LARGEST_FILE) if is_fine else b""
     except FileNotFoundError:
         raise Wrong(f"there is no file {name!r}\n没有找到文件 {name!r}") from None
     except OSError:
@@ -150,6 +147,10 @@ def handed_in(name: str) -> Path:
             f"{name!r} must be a file of at most {LARGEST_FILE >> 20} MB, and no link\n"
             f"{name!r} 应为不超过 {LARGEST_FILE >> 20} MB 的普通文件，不能是链接"
         )
+    copies = tempfile.mkdtemp(prefix="handed-in-")
+    atexit.register(shutil.rmtree, copies, ignore_errors=True)
+    copy = Path(copies, Path(name).name)
+    copy.write_bytes(content)
     return copy
 
 
@@ -157,7 +158,8 @@ def _opened(folder: Path, parts: tuple[str, ...]) -> int:
     """Open a file of a folder without following a link on the way."""
     if os.open not in os.supports_dir_fd:  # Windows, in a notebook of one's own
         return os.open(folder.joinpath(*parts), os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    # The folder itself may have been replaced, too: the student's code may write where it lies.
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         for part in parts[:-1]:
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)

@@ -44,12 +44,14 @@ class Judged:
     Args:
         points: earned.
         most: that could be earned.
-        message: what to say about it; empty where it was never reached.
+        message: what to say about it; empty where it is right, or was never reached.
+        reached: whether it was.
     """
 
     points: float
     most: float
     message: str
+    reached: bool = True
 
 
 def as_html(
@@ -169,7 +171,9 @@ def _said(name: str, one: Judged) -> str:
 
 
 def _kind(one: Judged) -> str:
-    return "right" if one.points == one.most else "wrong"
+    # Of a cell without points, only the rest tells.
+    is_right = one.points == one.most and one.reached and not one.message
+    return "right" if is_right else "wrong"
 
 
 def _formula(tex: str) -> str:

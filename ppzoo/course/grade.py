@@ -14,10 +14,8 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import site
-import stat
 import subprocess
 import sys
 import tempfile
@@ -35,7 +33,11 @@ from ppzoo.course.notebooks import graded_cells, read_notebook
 from ppzoo.errors import ConfigError, DataError, MissingExtraError, UserError
 
 _COLUMNS = ("student", "day", "points", "max", "status", "note")
-_PACKAGES = ("nbformat", "nbconvert", "jupyter_client", "ipykernel")
+_PACKAGES = (
+    "bleach", "ipykernel", "jupyter_client", "matplotlib", "nbconvert", "nbformat", "psutil",
+    "pygments",
+)  # fmt: skip
+_LONGEST, _MOST_MEMORY, _MOST_JOBS = 7 * 24 * 3600, 2**16, 1000  # seconds, GB, notebooks
 # Beyond a notebook's own time: starting Paddle, judging, writing the feedback.
 _SLACK = 120.0
 
@@ -120,10 +122,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: see `grade`.
     """
+    memory = args.memory_limit * 2**30
     limits = Limits(
         args.time_limit,
         args.cell_time_limit,
-        int(args.memory_limit * 2**30) if math.isfinite(args.memory_limit) else 0,
+        int(memory) if math.isfinite(memory) else memory,
         args.weak_isolation,
     )
     with _asked_to_end():
@@ -182,20 +185,21 @@ def grade(
     running = _Running()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         work = [
-            pool.submit(_grade_one, student, day, out, denied, limits, running)
+            pool.submit(_graded, student, day, out, denied, limits, running)
             for student in students
             for day in days
         ]
         try:
             for future in concurrent.futures.as_completed(work):
                 grades.append(future.result())
+                grades.sort(key=lambda row: (row.student, row.day))
+                # Each time, so that what is known stays where grading is interrupted.
+                _write_table(out / "grades.csv", grades)
                 if hear is not None:
-                    hear(grades[-1])
+                    hear(future.result())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             running.end()
-    grades.sort(key=lambda row: (row.student, row.day))
-    _write_table(out / "grades.csv", grades)
     return grades
 
 
@@ -282,6 +286,16 @@ def end_tree(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _graded(
+    student: Path, day: Day, out: Path, denied: tuple[str, ...], limits: Limits, running: _Running
+) -> Grade:
+    try:
+        return _grade_one(student, day, out, denied, limits, running)
+    except Exception as error:  # whatever a submission has led to, the others are graded
+        note = _readable(f"{type(error).__name__}: {error}"[:300])
+        return Grade(_readable(student.name), day.name, 0, day.most, "crashed", note)
+
+
 def _grade_one(
     student: Path, day: Day, out: Path, denied: tuple[str, ...], limits: Limits, running: _Running
 ) -> Grade:
@@ -314,7 +328,7 @@ def _grade_one(
         text, errors, status = _judged(task, folder, running)
     row = _row(name, day, _lines(text), status or "crashed")
     if row.status == "crashed" and not row.note and errors:
-        row = dataclasses.replace(row, note=errors.decode("utf-8", "replace").strip()[-300:])
+        row = dataclasses.replace(row, note=_readable(errors.decode("utf-8", "replace")[-300:]))
     return row if page.is_file() else _without_judge(page, title, row)
 
 
@@ -348,18 +362,21 @@ def _folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, onerror=_make_removable)
+        _remove(folder)
 
 
-def _make_removable(function: Any, path: str, _: Any) -> None:
-    """Remove what a student's code made unremovable, or leave it."""
-    with contextlib.suppress(OSError):
-        os.chmod(os.path.dirname(path), stat.S_IRWXU)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, stat.S_IRWXU)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            function(path)
+def _remove(folder: Path) -> None:
+    """Remove what a student's code may have made unremovable, or leave it."""
+    # Not shutil's: it fails in folders that are deeper than Python's stack or than a path is long.
+    for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+        with contextlib.suppress(OSError):
+            subprocess.run(
+                [*command, "--", str(folder)],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
 
 
 def _row(name: str, day: Day, lines: Iterable[dict[str, Any]], status: str) -> Grade:
@@ -371,14 +388,16 @@ def _row(name: str, day: Day, lines: Iterable[dict[str, Any]], status: str) -> G
             status = line["status"]
             changed = line.get("changed", [])
             note = line.get("why", "") or (f"changed: {', '.join(changed)}" if changed else "")
-    return Grade(name, day.name, points, day.most, status, note)
+    return Grade(name, day.name, points, day.most, status, _readable(note))
 
 
 def _lines(text: bytes) -> Iterator[dict[str, Any]]:
     for line in text.splitlines():
         # A judge that was killed may have left half a line.
         with contextlib.suppress(ValueError):
-            yield json.loads(line)
+            said = json.loads(line)
+            if isinstance(said, dict) and said.get("kind") in ("points", "end"):
+                yield said
 
 
 def _without_judge(page: Path, title: str, row: Grade) -> Grade:
@@ -386,7 +405,9 @@ def _without_judge(page: Path, title: str, row: Grade) -> Grade:
     chinese = {"missing": "没有提交作业。", "unreadable": "作业无法读取。"}
     said = warning(f"{row.status}: {row.note}", chinese.get(row.status, ""))
     with atomic_write(page) as file:
-        file.write(as_page(title, score(title, row.points, row.max) + said).encode("utf-8"))
+        file.write(
+            as_page(title, score(title, row.points, row.max) + said).encode("utf-8", "replace")
+        )
     return row
 
 
@@ -398,6 +419,8 @@ def _submission(student: Path, day: str) -> Path | None:
     """
     folder = student / day
     path = student / f"{day}.ipynb"
+    if student.is_symlink():
+        raise DataError(f"{student} is a link: hand in the folder itself")
     if folder.is_dir() and not folder.is_symlink():
         found = sorted(folder.glob("*.ipynb"))
         named = [one for one in found if one.stem == day]
@@ -413,8 +436,13 @@ def _submission(student: Path, day: str) -> Path | None:
 
 
 def _readable(name: str) -> str:
-    """Return a name of a file, which may be any bytes, as text that can be written."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """Return a text of a student's, as a name of a file of any bytes, as one line to be written.
+
+    What moves a terminal's cursor, turns the direction of writing, or is half a character, becomes
+    a question mark of Unicode's.
+    """
+    line = re.sub(r"\s+", " ", name).strip()
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
 def _students(submissions: Path) -> list[Path]:
@@ -423,7 +451,9 @@ def _students(submissions: Path) -> list[Path]:
     found = sorted(
         path
         for path in submissions.iterdir()
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+        # A link gets a row that says so, also one that leads nowhere.
+        if (path.is_dir() or (path.is_symlink() and not path.exists()))
+        and not path.name.startswith(".")
     )
     if not found:
         raise DataError(f"{submissions} has no folders: expected one for each student")
@@ -451,14 +481,14 @@ def _check(limits: Limits, jobs: int) -> None:
     for package in _PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "course", "grading")
-    for name, value, least in (
-        ("time-limit", limits.seconds, 1),
-        ("cell-time-limit", limits.cell_seconds, 1),
-        ("memory-limit", limits.memory / 2**30, 1),
-        ("jobs", jobs, 1),
+    for name, value, most in (
+        ("time-limit", limits.seconds, _LONGEST),
+        ("cell-time-limit", limits.cell_seconds, _LONGEST),
+        ("memory-limit", limits.memory / 2**30, _MOST_MEMORY),
+        ("jobs", jobs, _MOST_JOBS),
     ):
-        if not value >= least:
-            raise ConfigError(f"--{name} must be at least {least}, got {value:g}")
+        if not 1 <= value <= most:
+            raise ConfigError(f"--{name} must lie between 1 and {most}, got {value:g}")
 
 
 def _check_places(out: Path, days: list[Day], submissions: Path) -> None:
@@ -479,12 +509,12 @@ def _write_table(path: Path, grades: list[Grade]) -> None:
         )
     with atomic_write(path) as file:
         # With a mark at its beginning, Excel reads Chinese names as such.
-        file.write(text.getvalue().encode("utf-8-sig"))
+        file.write(text.getvalue().encode("utf-8-sig", "replace"))
 
 
 def _harmless(text: str) -> str:
     """Keep a name from being taken for a formula by a spreadsheet."""
-    text = re.sub(r"\s+", " ", text)
+    text = _readable(text)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 

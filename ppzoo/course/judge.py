@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ppzoo.atomic import atomic_write
-from ppzoo.course.cage import end_with_parent
+from ppzoo.course.cage import end_with_parent, limit
 from ppzoo.course.checks import Wrong, asking
 from ppzoo.course.feedback import Judged, as_html
 from ppzoo.course.kernel import Kernel, KernelGoneError, Limits, Ran
@@ -36,7 +36,7 @@ from ppzoo.course.notebooks import (
 from ppzoo.errors import DataError
 
 # Of a student's folder, beside the notebook: own photographs, films, weights.
-_MOST_FILES, _MOST_BYTES = 500, 512 * 2**20
+_MOST_FILES, _MOST_BYTES, _MOST_DEPTH = 500, 512 * 2**20, 20
 _PR_SET_CHILD_SUBREAPER = 36
 _NEEDS_PADDLE = re.compile(r"\bpaddle\b|\bppzoo\.(?!course\b)|\bppgan\b")
 
@@ -81,20 +81,23 @@ def main(text: str) -> None:
     task = Task.from_json(text)
     end_with_parent()
     # Replies of a hostile kernel take memory here, too.
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    memory = task.limits.memory
-    memory = memory if most == resource.RLIM_INFINITY else min(memory, most)
-    resource.setrlimit(resource.RLIMIT_AS, (memory, most))
+    limit(resource.RLIMIT_AS, task.limits.memory)
     _adopt_orphans()
+    out = sys.stdout
+
+    def say(kind: str, **value: Any) -> None:
+        out.write(json.dumps({"kind": kind, **value}) + "\n")
+        out.flush()
+
     try:
-        for kind, value in judge(task):
-            sys.stdout.write(json.dumps({"kind": kind, **value}) + "\n")
-            sys.stdout.flush()
+        # What hidden tests print is no line of this.
+        with contextlib.redirect_stdout(sys.stderr):
+            for kind, value in judge(task):
+                say(kind, **value)
     except DataError as error:
-        sys.stdout.write(json.dumps({"kind": "end", "status": "unreadable", "why": str(error)}))
+        say("end", status="unreadable", why=str(error))
     except Exception as error:  # whatever a submission has led to, the table has a row for it
-        why = f"{type(error).__name__}: {error}"[:300]
-        sys.stdout.write(json.dumps({"kind": "end", "status": "crashed", "why": why}))
+        say("end", status="crashed", why=f"{type(error).__name__}: {error}"[:300])
     finally:
         _end_children()
 
@@ -150,10 +153,10 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
         why = error.why
     for name, one in tests.items():
         if name not in judged:
-            judged[name] = Judged(0.0, one.points, "")
+            judged[name] = Judged(0.0, one.points, "", reached=False)
     page = as_html(notebook, judged, task.title, changed, statuses)
     with atomic_write(task.feedback) as file:
-        file.write(page.encode("utf-8"))
+        file.write(page.encode("utf-8", "replace"))
     status = statuses[0] if statuses else "graded"
     yield "end", {"status": status, "changed": changed, "why": why}
 
@@ -163,13 +166,13 @@ def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:
     message = ""
     if ran.status != "ok":
         shown = [output for output in ran.outputs if output["output_type"] == "error"]
-        message = str(shown[-1]["evalue"]) if shown else ran.status
+        message = str(shown[-1]["evalue"] or shown[-1]["ename"]) if shown else ran.status
     try:
         with asking(kernel):
             run_hidden(tests)
     except Wrong as error:
         # What hidden tests say is meant for the student; what the kernel says may be anything.
-        message = str(error)
+        message = str(error) or "This is not right.\n答案不正确。"
     return Judged(0.0 if message or ran.status != "ok" else tests.points, tests.points, message)
 
 
@@ -204,7 +207,8 @@ def _fill(work: Path, task: Task) -> None:
         _copy(Path(task.release), work)
     _copy(Path(task.submission).parent, work)
     for notebook in work.rglob("*.ipynb"):
-        notebook.unlink()
+        if notebook.is_file():
+            notebook.unlink()
 
 
 def _copy(folder: Path, target: Path) -> None:
@@ -218,6 +222,8 @@ def _copy(folder: Path, target: Path) -> None:
     files = total = 0
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        if len(Path(root).relative_to(folder).parts) > _MOST_DEPTH:
+            raise DataError(f"{folder} holds folders in each other, more than {_MOST_DEPTH} deep")
         for name in names:
             path = Path(root, name)
             status = path.lstat()

@@ -27,6 +27,7 @@ KEPT = 64 * 1024  # characters of a cell's texts that its feedback shows
 KEPT_PICTURE = 4 * 2**20
 MOST_PRINTED = 32 * 2**20  # characters after which a cell is stopped
 MOST_WRITTEN, MOST_FILES = 2 * 2**30, 10_000  # bytes and files in a kernel's folder
+MOST_DEPTH = 100  # of folders in each other: where paths grow too long, nothing can be counted
 # Time that a kernel waits for a processor is not its own, up to so many times its limit.
 PATIENCE = 4.0
 _START = 180.0  # seconds, on a machine that does much else
@@ -129,14 +130,16 @@ class Kernel:
         self._errors = run / "errors.txt"
         with open(self._errors, "wb") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ppzoo.course.cage", json.dumps(task)],
+                [sys.executable, "-m", "ppzoo.course.cage"],
                 cwd=run,
                 env=self._environment(),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
             )
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as said:
+            said.write(json.dumps(task).encode())
         self._client = BlockingKernelClient()
         self._client.load_connection_info(info)
         self._client.start_channels(hb=False)
@@ -340,6 +343,8 @@ class _Written:
         files = size = 0
         for root, _, names in os.walk(self._folder):
             files += 1 + len(names)
+            if root.count(os.sep) - str(self._folder).count(os.sep) > MOST_DEPTH:
+                return True
             for name in names:
                 with contextlib.suppress(OSError):
                     size += os.lstat(os.path.join(root, name)).st_blocks * 512

@@ -55,14 +55,26 @@ def read_notebook(path: Path) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         # Checked first, since to validate very many takes minutes.
-        if isinstance(content, dict) and len(content.get("cells") or ()) > MOST_CELLS:
-            raise DataError(f"it has more than {MOST_CELLS} cells")
-        notebook = nbformat.reads(json.dumps(content), as_version=4)
+        _check_count(content)
+        # Half a character, as editors leave it where they cut an emoji, can be neither sent nor
+        # written.
+        text = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+        notebook = nbformat.reads(text, as_version=4)
+        _check_count(notebook)
         nbformat.validate(notebook)
     except Exception as error:  # its own kinds, and whatever JSON of another shape leads to
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DataError(f"{path} is no notebook: {reason}") from error
     return notebook
+
+
+def _check_count(content: Any) -> None:
+    if not isinstance(content, dict):
+        return
+    # Before version 4, cells stood in worksheets.
+    places = [content, *(content.get("worksheets") or ())]
+    if sum(len(place.get("cells") or ()) for place in places) > MOST_CELLS:
+        raise DataError(f"it has more than {MOST_CELLS} cells")
 
 
 def mark_of(cell: Any) -> dict[str, Any]:

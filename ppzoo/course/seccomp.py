@@ -2,7 +2,8 @@
 """Linux's seccomp: a process gives up calls to the system for good, compiled code included.
 
 No privileges are needed. What is given up: new processes and programs, signals to others, looking
-into others, sockets, and memory that no limit counts. Numbers from the kernel's uapi headers.
+into others and slowing them down, sockets, memory and queues that no limit counts. Numbers from
+the kernel's uapi headers.
 """
 
 from __future__ import annotations
@@ -19,37 +20,50 @@ _PR_GET_SECCOMP = 21
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _ALLOW, _REFUSE, _END = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # places in struct seccomp_data
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # places in struct seccomp_data
 _CLONE_THREAD = 0x10000
 _X32 = 0x40000000
 
 # The same on both architectures: pidfd_send_signal, io_uring_setup, open_tree, move_mount, fsopen,
-# pidfd_open, pidfd_getfd, memfd_secret.
-_REFUSED_ON_BOTH = (424, 425, 428, 429, 430, 434, 438, 447)
+# pidfd_open, pidfd_getfd, process_madvise, memfd_secret, process_mrelease.
+_REFUSED_ON_BOTH = (424, 425, 428, 429, 430, 434, 438, 440, 447, 448)
+# Have the system signal another process when a file is ready: F_SETOWN, F_SETSIG, F_SETOWN_EX of
+# fcntl; FIOSETOWN, SIOCSPGRP of ioctl, and TIOCSTI, which types into a terminal.
+_OWNERS_BY_FCNTL = (8, 10, 15)
+_OWNERS_BY_IOCTL = (0x8901, 0x8902, 0x5412)
 _CLONE3 = 435
 # By machine: the audit number of its architecture, then numbers of calls. `refused`: fork, vfork,
 # execve, execveat, tkill, rt_sigqueueinfo, rt_tgsigqueueinfo, ptrace, process_vm_readv and
-# _writev, socket, connect, memfd_create, shmget, mq_open, bpf, perf_event_open, userfaultfd,
-# add_key, request_key, keyctl, mount, unshare, setns. `own`: kill, tgkill, prlimit64.
+# _writev, socket, connect, memfd_create, mq_open, bpf, perf_event_open, userfaultfd, add_key,
+# request_key, keyctl, mount, unshare, setns, setpriority, ioprio_set; shared memory, semaphores and
+# queues of System V. `own`: kill, tgkill. `own_or_zero`, where 0 means oneself (to kill, it is a
+# whole group): prlimit64, sched_setparam, sched_setscheduler, sched_setaffinity, sched_setattr.
 _MACHINES: dict[str, dict[str, tuple[int, ...]]] = {
     "x86_64": {
         "architecture": (0xC000003E,),
         "seccomp": (317,),
         "clone": (56,),
-        "own": (62, 234, 302),
-        "refused": (57, 58, 59, 322, 200, 129, 297, 101, 310, 311, 41, 42, 319, 29, 240, 321, 298,
-                    323, 248, 249, 250, 165, 272, 308),
+        "fcntl": (72,),
+        "ioctl": (16,),
+        "own": (62, 234),
+        "own_or_zero": (302, 142, 144, 203, 314),
+        "refused": (57, 58, 59, 322, 200, 129, 297, 101, 310, 311, 41, 42, 319, 240, 321, 298, 323,
+                    248, 249, 250, 165, 272, 308, 141, 251,
+                    29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220),
     },
     "aarch64": {
         "architecture": (0xC00000B7,),
         "seccomp": (277,),
         "clone": (220,),
-        "own": (129, 131, 261),
-        "refused": (221, 281, 130, 138, 240, 117, 270, 271, 198, 203, 279, 194, 180, 280, 241, 282,
-                    217, 218, 219, 40, 97, 268),
+        "fcntl": (25,),
+        "ioctl": (29,),
+        "own": (129, 131),
+        "own_or_zero": (261, 118, 119, 122, 274),
+        "refused": (221, 281, 130, 138, 240, 117, 270, 271, 198, 203, 279, 180, 280, 241, 282, 217,
+                    218, 219, 40, 97, 268, 140, 30,
+                    186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197),
     },
 }  # fmt: skip
-_PRLIMIT = {"x86_64": 302, "aarch64": 261}
 
 
 class _Program(ctypes.Structure):
@@ -105,7 +119,7 @@ def _filter(machine: str, pid: int) -> bytes:
         _step(_EQUAL, _CLONE3, 0, 1),
         _step(_RETURN, _REFUSE | errno.ENOSYS),
         _step(_EQUAL, numbers["clone"][0], 0, 4),
-        _step(_LOAD, _FIRST_ARGUMENT),
+        _step(_LOAD, _ARGUMENTS),
         _step(_HAS_BITS, _CLONE_THREAD, 1, 0),
         refuse,
         allow,
@@ -113,17 +127,21 @@ def _filter(machine: str, pid: int) -> bytes:
     for number in (*numbers["refused"], *_REFUSED_ON_BOTH):
         steps += [_step(_EQUAL, number, 0, 1), refuse]
     for number in numbers["own"]:
-        # To oneself: by number, and where it means oneself by 0; to kill, 0 is a whole group.
-        also = [_step(_EQUAL, 0, 1, 0)] if number == _PRLIMIT[machine] else []
-        steps += [
-            _step(_EQUAL, number, 0, 4 + len(also)),
-            _step(_LOAD, _FIRST_ARGUMENT),
-            _step(_EQUAL, pid, 1 + len(also), 0),
-            *also,
-            refuse,
-            allow,
-        ]
+        steps += _where(number, 0, (pid,), allow, refuse)
+    for number in numbers["own_or_zero"]:
+        steps += _where(number, 0, (pid, 0), allow, refuse)
+    steps += _where(numbers["fcntl"][0], 1, _OWNERS_BY_FCNTL, refuse, allow)
+    steps += _where(numbers["ioctl"][0], 1, _OWNERS_BY_IOCTL, refuse, allow)
     return b"".join([*steps, allow])
+
+
+def _where(
+    number: int, argument: int, values: tuple[int, ...], then: bytes, otherwise: bytes
+) -> list[bytes]:
+    """Return what ends a call by whether an argument, of 32 bits, is one of some values."""
+    tests = [_step(_EQUAL, value, len(values) - place, 0) for place, value in enumerate(values)]
+    inner = [_step(_LOAD, _ARGUMENTS + 8 * argument), *tests, otherwise, then]
+    return [_step(_EQUAL, number, 0, len(inner)), *inner]
 
 
 def _step(code: int, operand: int, then: int = 0, otherwise: int = 0) -> bytes:
