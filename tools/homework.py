@@ -12,6 +12,7 @@ import argparse
 import ast
 import json
 import logging
+import re
 import shutil
 import sys
 import tempfile
@@ -24,7 +25,10 @@ from ppzoo.course.quiz import Key, seal
 from ppzoo.errors import MissingExtraError
 
 HOMEWORK = Path(__file__).parents[1] / "homework"
-STUB = "...  # YOUR CODE HERE · 在这里写你的代码"
+STUB = "pass  # YOUR CODE HERE · 在这里写你的代码"
+# What follows an answer of letters, so that there is one line to edit and nothing to replace.
+LETTERS = '# YOUR CODE HERE: between the quotes, such as "AC" · 在引号中填写，例如 "AC"'
+_QUIZ_ANSWER = re.compile(rf'(\w+ = "")\n{re.escape(STUB)}\s*')
 
 
 def main() -> int:
@@ -52,6 +56,8 @@ def refresh(homework: Path, write: bool = True) -> list[Path]:
             (made / path.relative_to(homework / "source")).write_bytes(content or b"")
         generate(Path(name))
         release = Path(name) / "release"
+        for notebook in release.glob("*/*.ipynb"):
+            join_answers(notebook)
         for path in sorted(release.rglob("*")):
             if path.is_file():
                 wanted[homework / "release" / path.relative_to(release)] = path.read_bytes()
@@ -80,6 +86,21 @@ def sealed_questions(notebook: Path) -> bytes | None:
     if not questions:
         return None
     return (json.dumps(questions, indent=1) + "\n").encode()
+
+
+def join_answers(notebook: Path) -> None:
+    """Put the mark of what is to be filled in onto the line of a quiz's answer."""
+    from nbformat import from_dict
+    from nbgrader.utils import compute_checksum
+
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        if found := _QUIZ_ANSWER.fullmatch("".join(cell["source"])):
+            cell["source"] = f"{found[1]}  {LETTERS}"
+            cell["metadata"]["nbgrader"]["checksum"] = compute_checksum(from_dict(cell))
+            cell["source"] = [cell["source"]]
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    notebook.write_text(f"{text}\n", encoding="utf-8")
 
 
 def generate(course: Path) -> None:

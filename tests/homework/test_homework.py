@@ -12,7 +12,7 @@ import pytest
 from ppzoo.course.grade import grade
 from ppzoo.course.notebooks import graded_cells, is_solution, is_tests, mark_of
 from tests.course.notebooks import DAYS, HOMEWORK, hand_in, run_here, solved, students, teachers
-from tools.homework import STUB, refresh
+from tools.homework import LETTERS, STUB, refresh
 
 CODE_DAYS = ("day2", "day3", "day4", "day5", "day6")
 
@@ -41,9 +41,82 @@ def test_students_see_neither_solutions_nor_hidden_tests(day: str) -> None:
     assert "BEGIN SOLUTION" not in text
     assert "BEGIN HIDDEN" not in text
     assert "judge(" not in text
-    assert STUB in text
+    assert "YOUR CODE HERE" in text
     assert all(tests.hidden for tests in graded_cells(source).values())
     assert not any(tests.hidden for tests in graded_cells(release).values())
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_blanks_show_nothing_and_answers_are_one_line(day: str) -> None:
+    for cell in filter(is_solution, students(day).cells):
+        lines = cell["source"].splitlines()
+        assert "..." not in [line.strip() for line in lines]  # Jupyter would show an ellipsis
+        if "-answer-" in mark_of(cell)["grade_id"]:
+            number = mark_of(cell)["grade_id"][-1]
+            assert lines == [f'answer_{number} = ""  {LETTERS}']
+        else:
+            assert STUB in [line.strip() for line in lines]
+
+
+@pytest.mark.parametrize("day", [day for day in DAYS if day != "day1"])
+def test_visible_tests_say_that_they_pass(day: str) -> None:
+    for name, tests in graded_cells(students(day)).items():
+        if "-test-" in name:
+            last = tests.visible.strip().splitlines()[-1]
+            assert last == 'print("✓ visible tests pass · 可见测试通过")'
+
+
+@pytest.mark.parametrize("day", ["day2", "day3"])
+def test_ppzoo_is_imported_before_paddle(day: str) -> None:
+    first = next(cell for cell in students(day).cells if cell["cell_type"] == "code")
+    assert first["source"].startswith("import ppzoo ")
+    assert "paddle" not in first["source"].replace("Paddle starts", "").replace("import ppzoo", "")
+
+
+@pytest.mark.parametrize("day", [day for day in DAYS if day != "day1"])
+def test_visible_tests_refuse_blanks(
+    day: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    blank = {
+        mark_of(cell)["grade_id"]: lambda _, code=cell["source"]: code
+        for cell in students(day).cells
+        if is_solution(cell)
+    }
+    said = run_here(day, tmp_path, blank, errors=Exception, hidden=False)
+    assert all(text for name, text in said.items() if "-test-" in name), said
+
+
+# The cell of a solution, what is wrong about it, and the cell of tests that shows it at once.
+SEEN_AT_ONCE = [
+    ("day2", "discriminator", "nn.Conv2D(4 * c, 1, 4),", "nn.Conv2D(4 * c, 1, 4), nn.Sigmoid(),"),
+    ("day2", "losses", "return real + fake", "return real"),
+    ("day2", "losses", "return real + fake", "return 9 * (real + fake)"),
+    ("day2", "losses", "mse_loss(fake_scores, paddle.ones", "mse_loss(fake_scores, paddle.zeros"),
+    ("day2", "training", "Adam(2e-4", "Adam(2e-3"),
+    ("day3", "split", "/ 127.5 - 1", "/ 255"),
+    ("day3", "blocks", "stride=2, padding=1", "stride=1, padding=1"),
+    ("day3", "losses", "100 * F.l1_loss", "F.l1_loss"),
+    ("day3", "losses", "F.l1_loss", "F.mse_loss"),
+    ("day4", "restore", "cv2.bilateralFilter(frame, 7, 80, 2)", "frame"),
+    ("day4", "restore", "resize_bicubic(frame, 2)", "resize_bicubic(frame, 4)"),
+    ("day5", "motion", "return source + driving - driving[:1]", "return driving"),
+    ("day5", "motion", "(source - moved)", "(0 * moved - source)"),
+    ("day6", "measure", "ssim = calculate_ssim(picture", "ssim = 1 - calculate_ssim(picture"),
+    ("day6", "measure", "psnr = calculate_psnr(picture, truth, 4, test_y_channel=True)",
+     "psnr = calculate_psnr(picture, truth, 4)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("day", "cell", "old", "new"), SEEN_AT_ONCE)
+def test_visible_tests_catch_typical_mistakes(
+    day: str, cell: str, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    change = {f"{day}-{cell}": replaced(old, new)}
+    first = {name for name in graded_cells(teachers(day)) if "-test-" in name}
+    said = run_here(day, tmp_path, change, first, errors=Exception, hidden=False)
+    assert any(said.values()), said
 
 
 @pytest.mark.parametrize("day", DAYS)
