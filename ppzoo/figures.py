@@ -232,10 +232,12 @@ def _scaled(picture: np.ndarray, height: int) -> np.ndarray:
 
 
 def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - window)
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    if window == 1 or not len(values):
+        return values
+    # Each window by itself, and no difference of sums over all values before: a NaN or a huge value
+    # would be felt until the end.
+    sums = np.convolve(values, np.ones(window))[: len(values)]
+    return sums / np.minimum(np.arange(1, len(values) + 1), window)
 
 
 def _plain(picture: Any) -> np.ndarray:

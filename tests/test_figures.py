@@ -49,6 +49,33 @@ def test_smoothing_is_a_mean_over_the_past() -> None:
     np.testing.assert_allclose(current().axes[0].lines[0].get_ydata(), [2.0, 3.0, 5.0, 7.0])
 
 
+def drawn(values: list[float], smooth: int) -> np.ndarray:
+    figures.draw_curves({"loss": {"": (range(len(values)), values)}}, smooth=smooth)
+    return np.asarray(current().axes[0].lines[0].get_ydata())
+
+
+def test_a_curve_goes_on_after_a_step_without_a_number() -> None:
+    values = [1.0, np.nan, 3.0, 5.0, np.inf, 7.0, 9.0]
+    np.testing.assert_array_equal(drawn(values, 1), values)
+    np.testing.assert_array_equal(drawn(values, 2), [1, np.nan, np.nan, 4, np.inf, np.inf, 8])
+
+
+def test_small_values_survive_beside_large_ones() -> None:
+    np.testing.assert_array_equal(drawn([1e9, 1e-9, 3.0], 1), [1e9, 1e-9, 3.0])
+    np.testing.assert_allclose(drawn([1e9, 1e-9, 3e-9], 2)[2], 2e-9, rtol=1e-12)
+
+
+@pytest.mark.parametrize("smooth", [2, 5, 50])
+def test_windows_are_shorter_at_the_beginning(smooth: int) -> None:
+    values = np.random.default_rng(0).normal(size=20)
+    expected = [values[max(0, i + 1 - smooth) : i + 1].mean() for i in range(20)]
+    np.testing.assert_allclose(drawn(values.tolist(), smooth), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_an_empty_curve_is_drawn() -> None:
+    assert drawn([], 3).shape == (0,)
+
+
 def test_pictures_stand_in_rows_with_titles() -> None:
     grey = np.full((8, 8), 7, np.uint8)
     colour = np.zeros((16, 32, 3), np.uint8)

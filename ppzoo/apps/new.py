@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 _PACKAGE, _TITLE, _SUFFIX = "my_project", "MY-PROJECT", "-tpl"
 # Stands in the template for where ppzoo comes from.
 _PLACEHOLDER = "ADDRESS-OF-PPZOO"
-# Names beside the package in the project's folder.
+# What stands beside the package in the project's folder, and names by which Python's tools know
+# files and folders of their own there.
 _TAKEN = ("train", "draw_pictures", "tests", "pictures", "output_dir")
+_TAKEN += ("setup", "conftest", "test", "build", "dist", "venv", "env", "src")
 
 
 def new_project(folder: str | os.PathLike[str]) -> Path:
@@ -106,15 +108,21 @@ def _package_name(folder: Path) -> str:
             f"{folder.name!r} cannot name a Python package: {name!r} is a word of Python itself "
             "(a keyword); choose another name for the folder"
         )
-    if not (name.isidentifier() and name.isascii()):
+    if not (name.isidentifier() and name.isascii()) or name.startswith("_"):
         raise UserError(
             f"{folder.name!r} cannot name a Python package: take letters, digits and underscores, "
             "a letter first"
         )
+    # Some systems do not tell Train from train.
+    if name.lower() in _TAKEN:
+        raise UserError(
+            f"{name!r} is what a project or Python's tools call something of their own: choose "
+            "another name for the folder"
+        )
     # A folder that is in the way without being a package, perhaps this very one, has no origin.
     found = None if name in sys.builtin_module_names else importlib.util.find_spec(name)
     is_other = found is not None and found.origin is not None
-    if is_other or name in (*_TAKEN, *sys.stdlib_module_names):
+    if is_other or name in sys.stdlib_module_names:
         raise UserError(f"there is a module {name!r} already: choose another name for the folder")
     return name
 

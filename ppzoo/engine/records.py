@@ -30,7 +30,7 @@ def read_curves(run_dir: str | os.PathLike[str]) -> dict[str, Curve]:
         run_dir: the run folder, or any folder with `vdlrecords.*.log` files.
 
     Raises:
-        DataError: there is no log, or none that can be read.
+        DataError: there is no log, one that cannot be read, or none with a scalar in it.
     """
     # By name: VisualDL puts the time of its making there.
     paths = sorted(Path(run_dir).glob("vdlrecords.*.log"))
@@ -43,6 +43,11 @@ def read_curves(run_dir: str | os.PathLike[str]) -> dict[str, Curve]:
     for path in paths:
         for tag, values in _scalars(path).items():
             points.setdefault(tag, {}).update(values)
+    if not points:
+        raise DataError(
+            f"{paths[-1]} holds no scalars yet: a run that has begun writes the first ones after "
+            "log_config.interval steps, so try again later"
+        )
     return {
         tag: Curve(
             np.array(sorted(values), np.int64),
@@ -59,7 +64,10 @@ def _scalars(path: Path) -> dict[str, dict[int, float]]:
         with contextlib.redirect_stdout(io.StringIO()):  # what it prints helps nobody
             reader = LogReader(file_path=str(path))
     except Exception as error:  # of VisualDL's parser, whatever it may be
-        raise DataError(f"{path} is no log of VisualDL: {error}") from error
+        raise DataError(
+            f"{path} is no log of VisualDL, or its end is missing: if its run is still writing it, "
+            f"try again in a moment ({error})"
+        ) from error
     return {
         tag: {int(record.id): float(record.value) for record in reader.get_data("scalar", tag)}
         for tag in reader.get_tags().get("scalar", ())

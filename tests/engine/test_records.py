@@ -54,6 +54,24 @@ def test_a_folder_without_logs_says_so(tmp_path: Path) -> None:
         read_curves(tmp_path)
 
 
+def test_a_log_without_scalars_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "vdlrecords.1000000001.log"
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"vdlrecords\.1000000001\.log holds no scalars yet"):
+        read_curves(tmp_path)
+    # It is no fault of a run that went on.
+    write_log(tmp_path, "loss", {1: 1.0}, "vdlrecords.1000000002.log")
+    assert list(read_curves(tmp_path)) == ["loss"]
+
+
+def test_a_log_that_is_cut_off_may_still_be_written(tmp_path: Path) -> None:
+    write_log(tmp_path, "loss", {1: 1.0, 2: 2.0}, "vdlrecords.1000000001.log")
+    path = tmp_path / "vdlrecords.1000000001.log"
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(DataError, match=r"vdlrecords\.1000000001\.log .* still writing it"):
+        read_curves(tmp_path)
+
+
 def test_a_damaged_log_says_so(tmp_path: Path) -> None:
     (tmp_path / "vdlrecords.1.log").write_bytes(b"not a log at all" * 20)
     with pytest.raises(DataError, match=r"vdlrecords\.1\.log"):
