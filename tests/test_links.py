@@ -24,7 +24,7 @@ from tools import pages
 
 from .runs import ROOT
 
-PAGES = [page for page in pages.our_pages() if not page.is_relative_to(ROOT / "docs/notebooks")]
+PAGES = list(pages.our_pages())
 
 
 def name_of(path):
