@@ -117,6 +117,7 @@ def execute(path: Path) -> dict[str, Any]:
         folder = Path(temporary, path.parent.name)
         folder.mkdir()
         shutil.copytree(ROOT / "configs", Path(temporary, "configs"))
+        shutil.copytree(FOLDER / "weights", folder / "weights")
         client = NotebookClient(
             notebook,
             timeout=LONGEST_CELL,
