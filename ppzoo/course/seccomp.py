@@ -37,7 +37,8 @@ _CLONE3 = 435
 # _writev, socket, connect, memfd_create, mq_open, bpf, perf_event_open, userfaultfd, add_key,
 # request_key, keyctl, mount, unshare, setns, setpriority, ioprio_set; shared memory, semaphores and
 # queues of System V. `own`: kill, tgkill. `own_or_zero`, where 0 means oneself (to kill, it is a
-# whole group): prlimit64, sched_setparam, sched_setscheduler, sched_setaffinity, sched_setattr.
+# whole group): prlimit64. `scheduling`: sched_setparam, sched_setscheduler, sched_setaffinity,
+# sched_setattr.
 _MACHINES: dict[str, dict[str, tuple[int, ...]]] = {
     "x86_64": {
         "architecture": (0xC000003E,),
@@ -46,7 +47,8 @@ _MACHINES: dict[str, dict[str, tuple[int, ...]]] = {
         "fcntl": (72,),
         "ioctl": (16,),
         "own": (62, 234),
-        "own_or_zero": (302, 142, 144, 203, 314),
+        "own_or_zero": (302,),
+        "scheduling": (142, 144, 203, 314),
         "refused": (57, 58, 59, 322, 200, 129, 297, 101, 310, 311, 41, 42, 319, 240, 321, 298, 323,
                     248, 249, 250, 165, 272, 308, 141, 251,
                     29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220),
@@ -58,7 +60,8 @@ _MACHINES: dict[str, dict[str, tuple[int, ...]]] = {
         "fcntl": (25,),
         "ioctl": (29,),
         "own": (129, 131),
-        "own_or_zero": (261, 118, 119, 122, 274),
+        "own_or_zero": (261,),
+        "scheduling": (118, 119, 122, 274),
         "refused": (221, 281, 130, 138, 240, 117, 270, 271, 198, 203, 279, 180, 280, 241, 282, 217,
                     218, 219, 40, 97, 268, 140, 30,
                     186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197),
@@ -130,6 +133,10 @@ def _filter(machine: str, pid: int) -> bytes:
         steps += _where(number, 0, (pid,), allow, refuse)
     for number in numbers["own_or_zero"]:
         steps += _where(number, 0, (pid, 0), allow, refuse)
+    for number in numbers["scheduling"]:
+        # Libraries set their new threads, whose numbers nobody knows here, to what they are
+        # already, and end the process where that fails: it is taken for done.
+        steps += _where(number, 0, (pid, 0), allow, _step(_RETURN, _REFUSE))
     steps += _where(numbers["fcntl"][0], 1, _OWNERS_BY_FCNTL, refuse, allow)
     steps += _where(numbers["ioctl"][0], 1, _OWNERS_BY_IOCTL, refuse, allow)
     return b"".join([*steps, allow])
