@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 
 from ppzoo.course import kernel as module
 from ppzoo.course.cage import missing_isolation
-from ppzoo.course.checks import Wrong
+from ppzoo.course.checks import Wrong, asking, handed_in
+from ppzoo.course.grade import _remove as remove
 from ppzoo.course.kernel import Kernel, KernelGoneError, Limits
 
 pytestmark = pytest.mark.slow
@@ -27,13 +30,37 @@ def secret(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def kernel(secret: Path) -> Iterator[Kernel]:
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
     # Names of sockets are short, and pytest's folders are not.
     box = Path(tempfile.mkdtemp(prefix="pg-"))
-    with Kernel(box, Limits(120, 30, 3 * 2**30), (f"{secret.parent}/",)) as one:
+    try:
+        yield box
+    finally:
+        remove(box)
+
+
+@pytest.fixture
+def box() -> Iterator[Path]:
+    with folder() as one:
         yield one
-    shutil.rmtree(box)
+
+
+@pytest.fixture(scope="module")
+def kernel(secret: Path) -> Iterator[Kernel]:
+    # Where the system cannot isolate, what binds Python code is tested all the same.
+    limits = Limits(120, 30, 3 * 2**30, weak=bool(missing_isolation()))
+    with folder() as box, Kernel(box, limits, (f"{secret.parent}/",)) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that nothing of a student's may reach; it bears what would reach others."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.communicate()
 
 
 def error_of(kernel: Kernel, code: str) -> str:
@@ -70,7 +97,7 @@ def test_questions_are_answered(kernel: Kernel) -> None:
     [
         "import os; os.system('true')",
         "import os; os.fork()",
-        "import os; os.kill(os.getppid(), 9)",
+        "import os; os.kill(OTHER, 9)",
         "import subprocess; subprocess.run(['true'])",
         "import socket; socket.create_connection(('127.0.0.1', 9))",
         "import socket; socket.getaddrinfo('localhost', 80)",
@@ -84,10 +111,13 @@ def test_questions_are_answered(kernel: Kernel) -> None:
         "print('x' * 10**7)",
     ],
 )
-def test_what_is_forbidden_is_an_error(kernel: Kernel, secret: Path, code: str) -> None:
-    said = error_of(kernel, code.replace("SECRET", str(secret)))
+def test_what_is_forbidden_is_an_error(
+    kernel: Kernel, secret: Path, other: subprocess.Popen[bytes], code: str
+) -> None:
+    said = error_of(kernel, code.replace("SECRET", str(secret)).replace("OTHER", str(other.pid)))
     assert said.startswith(("PermissionError", "RuntimeError: a cell may print"))
     assert secret.read_text() == "42"
+    assert other.poll() is None
 
 
 # By C's library, which Python's hook knows nothing of; each is refused with -1.
@@ -102,10 +132,18 @@ COMPILED = {
     "exec": "libc.execl(b'/bin/true', b'true', None)",
     "udp": "libc.socket(2, 2, 0)",
     "unix": "libc.socket(1, 1, 0)",
-    "kill": "libc.kill(os.getppid(), 0)",
+    "kill": "libc.kill(OTHER, 0)",
     "kill_all": "libc.kill(-1, 0)",
-    "ptrace": "libc.ptrace(16, os.getppid(), None, None)",
+    "ptrace": "libc.ptrace(0x4206, OTHER, None, None)",
     "memfd": "libc.memfd_create(b'a', 0)",
+    "owner": "libc.fcntl(PIPE, 8, os.getpid())",
+    "owner_ex": "libc.fcntl(PIPE, 15, (ctypes.c_int * 2)(1, os.getpid()))",
+    "signal": "libc.fcntl(PIPE, 10, 9)",
+    "owner_ioctl": "libc.ioctl(PIPE, 0x8901, ctypes.byref(ctypes.c_int(os.getpid())))",
+    "priority": "libc.setpriority(0, os.getpid(), libc.getpriority(0, os.getpid()))",
+    "queue": "(lambda n: n if n == -1 else libc.msgctl(n, 0, None))(libc.msgget(0, 0o600))",
+    "semaphore": "(lambda n: n if n == -1 else libc.semctl(n, 0, 0))(libc.semget(0, 1, 0o600))",
+    "memory": "(lambda n: n if n == -1 else libc.shmctl(n, 0, None))(libc.shmget(0, 9, 0o600))",
 }
 
 
@@ -114,22 +152,53 @@ def isolated(request: pytest.FixtureRequest) -> Kernel | None:
     """A kernel, or None where the system cannot isolate it, and says so."""
     if not missing_isolation():
         return request.getfixturevalue("kernel")
-    box = Path(tempfile.mkdtemp(prefix="pg-"))
-    with pytest.raises(KernelGoneError) as caught, Kernel(box, Limits(120, 30, 3 * 2**30)):
+    with (
+        folder() as box,
+        pytest.raises(KernelGoneError) as caught,
+        Kernel(box, Limits(120, 30, 3 * 2**30)),
+    ):
         pass
     assert "this system has no" in caught.value.why
-    shutil.rmtree(box)
     return None
 
 
 @pytest.mark.parametrize("name", COMPILED)
-def test_compiled_code_is_bound(isolated: Kernel | None, secret: Path, name: str) -> None:
+def test_compiled_code_is_bound(
+    isolated: Kernel | None, secret: Path, other: subprocess.Popen[bytes], name: str
+) -> None:
     if isolated is not None:
         clone = 56 if platform.machine() == "x86_64" else 220
         code = COMPILED[name].replace("SECRET", repr(bytes(secret))).replace("CLONE", str(clone))
-        ran = isolated.run(f"import ctypes, os\nlibc = ctypes.CDLL(None)\n{code}")
+        code = code.replace("OTHER", str(other.pid)).replace("PIPE", "os.pipe()[0]")
+        # A regression leaves no second kernel behind.
+        code = f"code = {code}\nif os.getpid() != own:\n    os._exit(0)\ncode"
+        ran = isolated.run(f"import ctypes, os\nlibc, own = ctypes.CDLL(None), os.getpid()\n{code}")
         assert ran.outputs[-1]["data"]["text/plain"] == "-1"
     assert secret.read_text() == "42"
+    assert other.poll() is None
+
+
+def test_others_are_not_slowed_down(
+    isolated: Kernel | None, other: subprocess.Popen[bytes]
+) -> None:
+    if isolated is not None:
+        code = (
+            "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.sched_setscheduler("
+            f"{other.pid}, 3, ctypes.byref(ctypes.c_int(0)))"
+        )
+        assert isolated.run(code).outputs[-1]["data"]["text/plain"] == "0"
+        assert os.sched_getscheduler(other.pid) == os.SCHED_OTHER
+        # Threads that libraries start are scheduled by their own numbers.
+        assert isolated.run("import zmq; zmq.Context(1).socket(zmq.PAIR)").status == "ok"
+
+
+def test_nothing_names_where_the_others_lie(kernel: Kernel, secret: Path) -> None:
+    seen = (
+        "import os, sys\n"
+        "places = [*sys.argv, open('/proc/self/cmdline').read(), *os.environ.values()]\n"
+        f"any({str(secret.parent)!r} in place for place in places)"
+    )
+    assert kernel.run(seen).outputs[-1]["data"]["text/plain"] == "False"
 
 
 def test_threads_and_signals_to_oneself_are_allowed(kernel: Kernel) -> None:
@@ -142,26 +211,37 @@ def test_threads_and_signals_to_oneself_are_allowed(kernel: Kernel) -> None:
     assert ran.outputs[-1]["data"]["text/plain"] == "(0, [1])"
 
 
-def test_a_folder_that_fills_up_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_fills_up_is_the_end(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_FILES", 50)
-    box = Path(tempfile.mkdtemp(prefix="pg-"))
     code = "n = 0\nwhile True:\n    n += 1\n    open(str(n), 'w').close()\n    sleep(0.01)"
     with (
         Kernel(box, Limits(60, 30, weak=True)) as kernel,
         pytest.raises(KernelGoneError, match="wrote too much"),
     ):
         kernel.run(f"from time import sleep\n{code}")
-    shutil.rmtree(box)
 
 
-def test_what_is_no_message_is_the_end() -> None:
-    box = Path(tempfile.mkdtemp(prefix="pg-"))
+def test_folders_in_each_other_are_the_end(tmp_path: Path) -> None:
+    top = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _ in range(module.MOST_DEPTH):
+            os.mkdir("d", dir_fd=top)
+            inner = os.open("d", os.O_RDONLY, dir_fd=top)
+            os.close(top)
+            top = inner
+        assert not module._Written(tmp_path).is_too_much()
+        os.mkdir("d", dir_fd=top)
+        assert module._Written(tmp_path).is_too_much()
+    finally:
+        os.close(top)
+
+
+def test_what_is_no_message_is_the_end(box: Path) -> None:
     with (
         Kernel(box, Limits(60, 30, weak=True)) as kernel,
         pytest.raises(KernelGoneError, match="crashed"),
     ):
         kernel.run("get_ipython().kernel.session.pack = lambda _: b'[1]'\n1")
-    shutil.rmtree(box)
 
 
 def test_waiting_for_a_processor_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +262,18 @@ def test_the_system_tells_how_long_a_process_waited() -> None:
     assert module._Clock(None)._waiting() == 0
 
 
+def test_another_folder_in_place_of_its_own_is_none(box: Path, secret: Path) -> None:
+    code = (
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\nos.chdir('..')\n"
+        f"libc.rename(b'work', b'gone'), libc.symlink({bytes(secret.parent)!r}, b'work')"
+    )
+    with Kernel(box, Limits(60, 30, weak=True)) as kernel:
+        assert kernel.run(code).outputs[-1]["data"]["text/plain"] == "(0, 0)"
+        assert (kernel.folder / "secret.txt").read_text() == "42"
+        with asking(kernel), pytest.raises(Wrong, match="no link"):
+            handed_in("secret.txt")
+
+
 def test_it_may_write_in_its_own_folder(kernel: Kernel) -> None:
     ran = kernel.run("import pathlib; pathlib.Path('a.txt').write_text('mine')")
     assert ran.status == "ok"
@@ -193,11 +285,9 @@ def test_secrets_of_the_caller_stay_with_it(monkeypatch: pytest.MonkeyPatch) -> 
     assert "SOME_TOKEN" not in Kernel(Path("box"), Limits())._environment()
 
 
-def test_the_end_is_noticed(secret: Path) -> None:
-    box = Path(tempfile.mkdtemp(prefix="pg-"))
-    with Kernel(box, Limits(60, 30)) as kernel:
+def test_the_end_is_noticed(box: Path) -> None:
+    with Kernel(box, Limits(60, 30, weak=True)) as kernel:
         with pytest.raises(KernelGoneError, match="crashed"):
             kernel.run("import os; os._exit(3)")
         with pytest.raises(KernelGoneError, match="crashed"):
             kernel.run("1")
-    shutil.rmtree(box)
