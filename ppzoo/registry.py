@@ -144,10 +144,16 @@ LRSCHEDULERS = Registry("learning-rate scheduler")
 
 def suggest(name: str, known: Any) -> str:
     """Return "; did you mean 'x'?" for the closest known name, or an empty text."""
+    close = closest(name, known)
+    return f"; did you mean {close!r}?" if close else ""
+
+
+def closest(name: str, known: Any) -> str | None:
+    """Return the known name that is most like another, None if none is like it."""
     known = [str(k) for k in known]
     close = [k for k in known if k.lower() == str(name).lower()]
     close = close or difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return close[0] if close else None
 
 
 @functools.cache

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import difflib
 import math
+import re
 import warnings
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -20,9 +22,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from ppzoo.config.problems import OVERRIDE, Origin
+from ppzoo.config.problems import OVERRIDE, Origin, shown
 from ppzoo.errors import ConfigError
-from ppzoo.registry import suggest
+from ppzoo.registry import closest
 
 # The largest of PaddleGAN's files has 6 kB, 400 values and 12 levels. The limits keep files that
 # were made to be expensive (aliases of aliases of aliases) from taking all time and memory.
@@ -36,6 +38,24 @@ _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS = frozenset(_TAG + kind for kind in ("null", "bool", "int", "float"))
 # YAML reads 2020-01-01 as a date; a folder may be called so.
 _TEXT_TAGS = frozenset((_TAG + "str", _TAG + "timestamp"))
+
+
+_YAML = (".yaml", ".yml")
+# A key whose colon YAML does not take for one: from a Chinese keyboard, or with no space behind.
+_NO_COLON = re.compile(
+    r"\s*(?:- )?(?P<key>[A-Za-z_]\w*)(?P<colon>\s*：|:(?=[^\s/\\]))(?P<value>.*)"
+)
+_REACH = 2  # lines that the parser may be behind such a key
+# What the parser's sentences begin with, and what a person can look for.
+_HINTS = {
+    "expected <block end>": "the indentation fits none of the lines above: keys of one mapping "
+    "begin in the same column",
+    "mapping values are not allowed": "a key cannot stand here: look at its indentation, and put a "
+    "text that has ': ' in it into quotes",
+    "expected ',' or ']'": "is the bracket '[' closed, with a comma between all entries?",
+    "expected ',' or '}'": "is the bracket '{' closed, with a comma between all entries?",
+    "found unexpected end of stream": "is the quotation mark closed?",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +131,9 @@ def parse_yaml(text: str, file: str | None = None) -> Node | None:
         return None if root is None else _Converter(file).convert(root, _line(root), depth=0)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        line, explained = _without_colon(text, line) or (line, _explained(error, line))
         place = Origin(name, line if file else 0)
-        raise ConfigError(f"{place}: not valid YAML: {_explained(error, line)}") from None
+        raise ConfigError(f"{place}: not valid YAML: {explained}") from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if file else 0
         character = f"U+{error.character:04X}"
@@ -257,7 +278,28 @@ def _explained(error: MarkedYAMLError, line: int) -> str:
         return "a tab where YAML wants spaces"
     if error.context_mark is not None and error.context_mark.line + 1 != line:
         problem += f" ({error.context}, which began in line {error.context_mark.line + 1})"
-    return problem
+    hints = [hint for start, hint in _HINTS.items() if problem.startswith(start)]
+    return "; ".join([problem, *hints])
+
+
+def _without_colon(text: str, line: int) -> tuple[int, str] | None:
+    """Return the line of a key that has no colon, and a sentence; None if there is none near.
+
+    Args:
+        text: the document.
+        line: where the parser stopped, from 1: there, or after such a key.
+    """
+    lines = text.splitlines()
+    for number in range(min(line, len(lines)), max(0, line - _REACH - 1), -1):
+        found = _NO_COLON.fullmatch(lines[number - 1])
+        if found is None:
+            continue
+        right = f"{found['key']}: {found['value'].strip()}".strip()
+        wrong = "a space is missing after the colon"
+        if "：" in found["colon"]:
+            wrong = "the full-width colon '：' is none in YAML, the half-width ':' is"
+        return number, f"{wrong}: type {shown(right)}"
+    return None
 
 
 def _line(node: Any) -> int:
@@ -292,9 +334,22 @@ def _is_plain_scalar(value: Any) -> bool:
 
 
 def similar_file(path: Path) -> str:
-    """Return "; did you mean 'x.yaml'?" for a missing file, if its folder has one like it."""
+    """Return "; did you mean 'x.yaml'?" for a missing file, if its folder has one like it.
+
+    Where the folder is wrong, files of its name anywhere in ./configs count.
+    """
     try:
-        names = [entry.name for entry in path.parent.iterdir()]
+        # Not by whole names: their common ending makes all of them alike.
+        stems = {entry.stem: entry.name for entry in path.parent.iterdir() if entry.suffix in _YAML}
     except (OSError, ValueError):
-        return ""
-    return suggest(path.name, names)
+        stems = {}
+    found = closest(path.stem, stems)
+    if found is not None:
+        return f"; did you mean {stems[found]!r}?"
+    named = [str(entry) for entry in Path("configs").rglob("*.yaml") if entry.name == path.name]
+    # Of several, the one whose folder is most like it.
+    return f"; did you mean {_nearest(str(path), named)!r}?" if named else ""
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]

@@ -132,7 +132,7 @@ def test_problems_name_the_file_of_origin(write: Write) -> None:
     ("base", "reason"),
     [
         ("missing.yaml", "x.yaml:1 _base_: there is no file"),
-        ("y.yaml", r"did you mean 'x.yaml'\?"),
+        ("xs.yaml", r"did you mean 'x.yaml'\?"),
         ("x.yaml", "'x.yaml' inherits from this file in turn"),
         ("[x.yaml]", "inherits from this file"),
         ("3", "expected a file or a list of files"),
