@@ -19,12 +19,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import ppzoo
 from ppzoo import registry, runtime
 from ppzoo.apps import PREDICTORS, add_overrides
-from ppzoo.errors import ConfigError, UserError
+from ppzoo.errors import ConfigError, NotHereYetError, UnknownNameError, UserError
 
 # Flags of sizes, where -1 stands for any.
 _SIZES = ("-s", "--sizes", "--inputs_size")
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Return the parser of `ppzoo`, with the options of the subcommand that `argv` begins with."""
-    parser = argparse.ArgumentParser(prog="ppzoo", description=ppzoo.__doc__)
+    parser = _Parser(prog="ppzoo", description=ppzoo.__doc__)
     parser.add_argument("--version", action=_Version, nargs=0, help="say the version, and exit")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -107,6 +107,28 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Suggests a word that is like the one it refuses; its subcommands' parsers do as well."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit with code 2."""
+        words = re.findall(r"invalid choice: '([^']*)'|unrecognized arguments: (\S+)", message)
+        known = set(self._words())
+        for choice, option in words:
+            kind = [word for word in known if word.startswith("-") == bool(option)]
+            message += registry.suggest(choice or option.partition("=")[0], sorted(kind))
+        super().error(message)
+
+    def _words(self) -> Iterator[str]:
+        """Yield the options of this parser and its subcommands, and what it lets choose from."""
+        for action in self._actions:
+            yield from action.option_strings
+            yield from map(str, action.choices or ())
+            if isinstance(action.choices, dict):
+                for parser in action.choices.values():
+                    yield from (word for word in parser._words() if word.startswith("-"))
+
+
 class _Version(argparse.Action):
     """Says the version, and where `import ppgan` would not find ppzoo's."""
 
@@ -128,9 +150,7 @@ class _Version(argparse.Action):
 
 def main_tool(argv: Sequence[str] | None = None) -> int:
     """Run `python tools/main.py ...`, with PaddleGAN's flags, and return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="tools/main.py", description="Train or evaluate what a config describes."
-    )
+    parser = _Parser(prog="tools/main.py", description="Train or evaluate what a config describes.")
     _add_run_arguments(parser)
     parser.add_argument("--list", action="store_true", help="list what configs can name, and exit")
     parser.set_defaults(call=lambda args: _list(args) if args.list else _train(args), kind=None)
@@ -306,7 +326,15 @@ def _predict(
     with _importing():
         from ppzoo.engine.logs import showing_warnings
     with showing_warnings():
-        places = run(args)
+        try:
+            places = run(args)
+        except NotHereYetError:
+            raise
+        except UnknownNameError as error:
+            raise type(error)(
+                f"{error}; names of a project of your own are known to its own command only, "
+                "`python -m my_project predict ...`: see docs/project.md"
+            ) from error
     for kind, path in places.items():
         print(f"{kind}: {path}")
 

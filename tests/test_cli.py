@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ppzoo import cli
@@ -160,6 +161,51 @@ def test_flag_that_argparse_refuses(run: Run, arguments: list[str]) -> None:
     assert code == 2
     assert "usage: tools/main.py" in err
     assert arguments[0] in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["trian"], "train"),
+        (["predict", "dcgann"], "dcgan"),
+        (["train", "--dryrun"], "--dry-run"),
+        (["train", "--amp-level=O1"], "--amp_level"),
+        (["list", "model"], "models"),
+    ],
+)
+def test_words_that_are_almost_right(run: Run, arguments: list[str], meant: str) -> None:
+    code, _, err = run(*arguments, main=cli.main)
+    assert code == 2
+    assert err.endswith(f"; did you mean {meant!r}?\n")
+
+
+def test_words_that_are_like_nothing(run: Run) -> None:
+    code, _, err = run("--zzz", main=cli.main_tool)
+    assert code == 2
+    assert "did you mean" not in err
+
+
+def test_a_config_in_another_folder(run: Run, tmp_path: Path) -> None:
+    for place in ("demo/dcgan.yaml", "smoke/dcgan.yaml", "str.yaml"):
+        (tmp_path / "configs" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "configs" / place).write_text("", encoding="utf-8")
+    code, _, err = run("-c", "configs/dem/dcgan.yaml")
+    assert code == 2
+    assert err.endswith("no such file; did you mean 'configs/demo/dcgan.yaml'?\n")
+    assert run("-c", "configs/sty.yaml")[2].endswith("; did you mean 'str.yaml'?\n")
+    assert run("-c", "configs/nothere.yaml")[2].endswith("there is no such file\n")
+
+
+def test_names_of_a_project_are_not_known_to_ppzoo(run: Run, tmp_path: Path) -> None:
+    text = f"_base_: {SMOKE / 'wgan.yaml'}\nmodel: {{generator: {{name: MyGenerator}}}}\n"
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    write_pdparams(tmp_path / "w.pdparams", {"netG": {"a": np.zeros(3, np.float32)}})
+    code, _, err = run(
+        *("predict", "wgan", "--weights", "w.pdparams", "--config", "mine.yaml"), main=cli.main
+    )
+    assert code == 2
+    assert "no generator is named 'MyGenerator'" in err
+    assert "`python -m my_project predict ...`: see docs/project.md" in err
 
 
 def test_foreign_and_malicious_files(run: Run, tmp_path: Path) -> None:
