@@ -19,6 +19,13 @@ from ppzoo.networks.latent import LatentGenerator
 from ppzoo.runtime import select_device
 from ppzoo.weights import load_state, read, select_net
 
+# Whose generators these are, of those that take pictures.
+_TRANSLATORS = {
+    "UnetGenerator": "pix2pix",
+    "ResnetGenerator": "cyclegan",
+    "ResnetUGATITGenerator": "ugatit",
+}
+
 
 class GANPredictor:
     """Draws pictures from a trained generator.
@@ -58,9 +65,11 @@ class GANPredictor:
             spec = infer_generator(arrays, n_class, weight_path)
         self.generator: LatentGenerator = registry.build(registry.GENERATORS, spec)
         if not isinstance(self.generator, LatentGenerator):
+            kind = type(self.generator).__name__
+            command = f"`ppzoo predict {_TRANSLATORS.get(kind, 'MODEL')}`"
             raise WeightsError(
-                f"{weight_path} belongs to a {type(self.generator).__name__}, which does not draw "
-                "pictures of random numbers: translate with another `ppzoo predict` MODEL"
+                f"{weight_path} belongs to a {kind}, which does not draw pictures of random "
+                f"numbers, but takes some: give them to {command}"
             )
         load_state(self.generator, arrays, weight_path)
         self.generator.eval()

@@ -111,7 +111,7 @@ class ImageToImagePredictor:
         if isinstance(self.generator, LatentGenerator):
             raise WeightsError(
                 f"{weight_path} belongs to a {type(self.generator).__name__}, which draws pictures "
-                "of random numbers and translates none: draw with another `ppzoo predict` MODEL"
+                "of random numbers and translates none: draw with `ppzoo predict dcgan`"
             )
         load_state(self.generator, arrays, weight_path)
         self.generator.eval()

@@ -123,8 +123,8 @@ def _read_idx_set(name: str, params: dict[str, Any]) -> tuple[np.ndarray, np.nda
         found = mnist.find_files(params["data_dir"], mode)
         if found is None:
             raise DataError(
-                f"{name}: the folder {params['data_dir']} of 'params.data_dir' does not hold "
-                f"{mnist.expected_files(mode)}"
+                f"{name}: the folder {Path(params['data_dir']).absolute()} of 'params.data_dir' "
+                f"does not hold {mnist.expected_files(mode)}"
             )
         return mnist.read_pair(*found)
     folder = _IDX_FOLDERS[name]
@@ -143,9 +143,9 @@ def _read_idx_set(name: str, params: dict[str, Any]) -> tuple[np.ndarray, np.nda
 
 def _missing(name: str, mode: str, place: Path, reason: str = "it cannot be downloaded") -> str:
     return (
-        f"{name} is not in the folder {place} and {reason}: put {mnist.expected_files(mode)} "
-        "there, or name their folder by 'params.data_dir', or train on scikit-learn's digits, "
-        "which need no download (dataset name: DigitsDataset)"
+        f"{name} is not in the folder {place.absolute()} and {reason}: put "
+        f"{mnist.expected_files(mode)} there, or name their folder by 'params.data_dir', or train "
+        "on scikit-learn's digits, which need no download (dataset name: DigitsDataset)"
     )
 
 

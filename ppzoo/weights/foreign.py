@@ -108,6 +108,12 @@ def _describe_text(head: bytes) -> str | None:
     if start.startswith(("{", "[")):
         return (
             "JSON text, often a server's error message saved in place of the file: "
-            f"{_AGAIN} and check its address (it begins with {text[:60]!a})"
+            f"{_AGAIN} and check its address {_beginning(text)}"
         )
-    return f"a text file, which cannot hold weights (it begins with {text[:60]!a})"
+    return f"a text file, which cannot hold weights{_beginning(text)}"
+
+
+def _beginning(text: str) -> str:
+    """Return what a text begins with, if every terminal can show it."""
+    start = text[:60]
+    return f" (it begins with {start!r})" if start.isascii() else ""

@@ -284,6 +284,17 @@ FOREIGN = {
 }
 
 
+@pytest.mark.parametrize(("text", "quoted"), [("hello", "'hello'"), ("简体中文 README", None)])
+def test_text_is_quoted_where_every_terminal_shows_it(tmp_path, text, quoted):
+    path = tmp_path / "w.pdparams"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(WeightsError) as error:
+        read(path)
+    end = f" (it begins with {quoted})" if quoted else ""
+    assert str(error.value).endswith(f"is a text file, which cannot hold weights{end}")
+
+
+
 @pytest.mark.parametrize("kind", list(FOREIGN))
 def test_foreign_and_damaged_files_are_named(tmp_path, kind):
     data, what = FOREIGN[kind]
