@@ -45,7 +45,8 @@ _HEAP_STEP = 64 << 20  # bytes
 # What Paddle warns of where nothing is wrong: Paddle 3 at every import, that compiling C++
 # extensions could be faster; Paddle 2 and 3 at the first batch norm that is trained.
 _NOISE = ("No ccache found", "When training, we now always track global mean")
-_LOG_VARIABLES = ("GLOG_minloglevel", "GLOG_v", "GLOG_vmodule")
+_LOG_LEVEL = "GLOG_minloglevel"
+_LOG_VARIABLES = (_LOG_LEVEL, "GLOG_v", "GLOG_vmodule")
 
 # How Paddle, Paddle Inference, ONNX Runtime and C++ itself say that there is no memory left, where
 # they do not raise a MemoryError.
@@ -260,7 +261,7 @@ def _configure() -> RuntimeReport:
     else:
         # Paddle's C++ notes on what it does; warnings and errors stay.
         if not any(os.environ.get(name) for name in _LOG_VARIABLES):
-            os.environ["GLOG_minloglevel"] = "1"
+            os.environ[_LOG_LEVEL] = "1"
         user_set = [name for name in _THREAD_VARIABLES if os.environ.get(name)]
         if not user_set:
             processes = max(1, _integer(os.environ.get("PADDLE_TRAINERS_NUM"), 1))

@@ -19,10 +19,11 @@ import ppzoo
 from ppzoo import runtime
 from ppzoo.errors import UserError
 
+LOG_LEVEL = "GLOG_minloglevel"
 SETTINGS = (
     *("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PADDLE_TRAINERS_NUM"),
     *("KMP_BLOCKTIME", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS", "PPZOO_RUNTIME"),
-    *("GLOG_minloglevel", "GLOG_v", "GLOG_vmodule"),
+    *(LOG_LEVEL, "GLOG_v", "GLOG_vmodule"),
     *("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD"),
 )
 
@@ -73,14 +74,14 @@ def test_paddle_keeps_its_notes_to_itself(unset: pytest.MonkeyPatch) -> None:
         warnings.warn("When training, we now always track global mean and variance.", stacklevel=1)
         warnings.warn("something is wrong", stacklevel=1)
     assert [str(warning.message) for warning in heard] == ["something is wrong"]
-    assert os.environ["GLOG_minloglevel"] == "1"
+    assert os.environ[LOG_LEVEL] == "1"
 
 
-@pytest.mark.parametrize(("name", "value"), [("GLOG_v", "3"), ("GLOG_minloglevel", "0")])
+@pytest.mark.parametrize(("name", "value"), [("GLOG_v", "3"), (LOG_LEVEL, "0")])
 def test_who_asks_for_notes_gets_them(unset: pytest.MonkeyPatch, name: str, value: str) -> None:
     unset.setenv(name, value)
     runtime.configure()
-    assert os.environ.get("GLOG_minloglevel", "0") == "0"
+    assert os.environ.get(LOG_LEVEL, "0") == "0"
 
 
 @pytest.mark.parametrize("name", ["MKL_NUM_THREADS", "OMP_NUM_THREADS"])
