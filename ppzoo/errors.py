@@ -9,6 +9,10 @@ class UserError(Exception):
     sentence (or a list of them) that names the file, line, key, shape or option at fault.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: IPython asks exceptions for this name."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(UserError):
     """A config file, or an override of it, that cannot be used."""
