@@ -294,7 +294,6 @@ def test_text_is_quoted_where_every_terminal_shows_it(tmp_path, text, quoted):
     assert str(error.value).endswith(f"is a text file, which cannot hold weights{end}")
 
 
-
 @pytest.mark.parametrize("kind", list(FOREIGN))
 def test_foreign_and_damaged_files_are_named(tmp_path, kind):
     data, what = FOREIGN[kind]
