@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,9 +16,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ppzoo
+from ppzoo.weights import load_weights
 from tools import notebooks
 
 ROOT = Path(__file__).parents[1]
+# "Under five minutes", in seconds of a processor: what a clock shows is the machine's affair.
+MOST_WORK = 300
+PATIENCE = 3600  # of the clock
 SAVED = notebooks.notebook_paths([])
 
 
@@ -72,6 +78,12 @@ def good_notebook() -> dict:
     return notebooks.tidy({"cells": [*cells, markdown(LAST)]})
 
 
+def work_of(printed: str) -> int:
+    """Return the seconds of processor time that `tools/notebooks.py run` says."""
+    (seconds,) = re.findall(r"(\d+) s of processor time", printed)
+    return int(seconds)
+
+
 def found(tmp_path: Path, notebook: dict) -> str:
     path = tmp_path / "day0.ipynb"
     notebooks.write(path, notebook)
@@ -113,8 +125,39 @@ def test_named_configs_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
 def test_notebook_runs_from_top_to_bottom_without_a_network(path: Path) -> None:
     run = [sys.executable, "tools/notebooks.py", "run", "--no-save", path.stem]
-    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
+    # One thread: others that wait for it would count as work.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        run, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert work_of(done.stdout) <= MOST_WORK
+
+
+def test_the_work_of_a_notebook_is_what_its_run_takes_of_a_processor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = "import time\nwhile time.process_time() < 2:\n    pass"
+
+    def execute(path: Path) -> dict:
+        subprocess.run([sys.executable, "-c", busy], check=True)
+        return good_notebook()
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    assert notebooks._run([Path("day0.ipynb")], save=False)
+    assert 2 <= work_of(capsys.readouterr().out) <= 4
+
+
+def test_the_weights_of_day_5_are_those_of_its_config(tmp_path: Path) -> None:
+    path = ROOT / "configs/demo/firstorder_heads.yaml"
+    config = ppzoo.load_config(path, [f"output_dir={tmp_path}"])
+    nets = ppzoo.Trainer(config).model.nets
+    folder = notebooks.FOLDER / "weights"
+    for name in ("kp_detector", "generator"):
+        load_weights(nets[name], folder / "firstorder_heads.safetensors", name)
+    curves = ppzoo.read_curves(folder)
+    assert curves["reconstruction"].steps[-1] == config.total_iters
+    assert curves["metrics/l1_over_source"].values[-1] == pytest.approx(0.515, abs=5e-4)
 
 
 def test_a_good_notebook_has_no_problems(tmp_path: Path) -> None:

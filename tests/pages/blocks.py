@@ -27,6 +27,8 @@ _FENCE = re.compile(r"^(?P<indent>\s*)(?P<fence>```+|~~~+)\s*(?P<language>[^\s`]
 _MARK = re.compile(
     r"^\s*<!-- not executed by tests(?: \((?P<commands>`[^()]*`)\))?: *(?P<reason>.*?) *-->$"
 )
+# What the commands begin with that a page should not show without their being executed.
+_OURS = re.compile(r"\s*(?:[$>%] +)?(?:\w+=\S+ +)*(?:\S*/)?(?:ppzoo|python[\d.]*|pip3?|make) +\S")
 _OPERATORS = {"|", "&&", "||", ";", ">", ">>", "<", "&"}
 
 
@@ -110,7 +112,10 @@ class Block:
     def problems(self) -> list[str]:
         """Return what is wrong with the block's marks and language."""
         if self.language in SHOWN or self.language.startswith("{"):
-            return [f"{self.place}: a mark before a block of {self.language!r}"] * bool(self.marks)
+            found = [f"{self.place}: a mark before a block of {self.language!r}"] * bool(self.marks)
+            for line in filter(_OURS.match, self.text.splitlines()):
+                found.append(f"{self.place}: `{line.strip()}` looks like a command: use bash")
+            return found
         if self.language not in EXECUTED:
             return [f"{self.place}: no test knows how to execute {self.language!r}"]
         found = [f"{self.place}: a mark without a reason" for mark in self.marks if not mark.reason]
@@ -128,10 +133,7 @@ def pages() -> list[Path]:
     folders = [ROOT / "docs", ROOT / "homework"]
     found = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md"]
     found += [page for folder in folders for page in sorted(folder.rglob("*.md"))]
-    # A site that was built lies beside its sources, and is not one of them.
-    return [
-        page for page in [*found, ROOT / "notebooks" / "README.md"] if "_build" not in page.parts
-    ]
+    return [*found, ROOT / "notebooks" / "README.md"]
 
 
 def blocks(page: Path, text: str | None = None) -> list[Block]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -130,6 +131,16 @@ def repository(path: Path) -> None:
     for name in ("README.md", "requirements.txt", "day1/day1.md", "day2/day2.md"):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text("text\n", encoding="utf-8")
+
+
+def clone(path: Path) -> None:
+    """Make a folder look like a clone of a repository, unless it does."""
+    if not (path / ".git").exists():
+        address = "https://localhost/ppzoo.git"
+        for command in (["init", "-q"], ["remote", "add", "origin", address]):
+            subprocess.run(["git", *command], cwd=path, check=True)
+        saved = ["commit", "-q", "--allow-empty", "-m", "All of it"]
+        subprocess.run(["git", *saved], cwd=path, check=True)
 
 
 def public_set(path: Path, name: str) -> None:

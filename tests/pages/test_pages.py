@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 
 import pytest
 
@@ -56,9 +57,10 @@ def test_page(page, store, tmp_path, monkeypatch, capsys):
     world = World(tmp_path, store)
     stand_ins(monkeypatch, world)
     runner = Runner(world, capsys)
-    for block in blocks(page):
-        if block.language in EXECUTED:
-            runner.run(block)
+    with contextlib.closing(runner):
+        for block in blocks(page):
+            if block.language in EXECUTED:
+                runner.run(block)
     assert sum(runner.counts.values())
 
 

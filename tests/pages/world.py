@@ -38,9 +38,11 @@ from ..runs import ROOT
 from . import files
 
 TORCH = ROOT / "tests" / "weights" / "torch"
-# What of this repository is in a page's folder, as it is.
-LINKED = ("constraints", "docs", "homework", "notebooks", "ppgan", "ppzoo", "tests", "tools")
-LINKED += ("Makefile", "pyproject.toml", "requirements.txt")
+# What of this repository is in a page's folder: copies, since commands may write there, and as it
+# is what none writes to.
+COPIED = ("constraints", "docs", "homework", "notebooks", "tools")
+COPIED += ("Makefile", "pyproject.toml", "requirements.txt")
+LINKED = ("ppgan", "ppzoo", "tests")
 # Options of configs/ and configs/demo/ as they are here, wherever their keys stand; numbers that
 # are smaller already stay.
 SMALLER: dict[str, int | str] = {
@@ -85,7 +87,7 @@ RUNS = {
     r"pretrained_syncnet=": "configs/demo/syncnet.yaml",
     r"measure sync|LSE": "configs/smoke/syncnet.yaml",
     r"measure motion|load_animator": "configs/smoke/firstorder.yaml",
-    r"predict (\w+)": r"configs/smoke/\1.yaml",
+    r"(?:predict|serve) (\w+)": r"configs/smoke/\1.yaml",
     r"ppzoo (?:weights|export)": "configs/smoke/pix2pix.yaml",
     # Second stages begin with what the first one has learned.
     r"edvr_m_w_tsa.yaml --load": "configs/edvr_m_wo_tsa.yaml",
@@ -239,6 +241,15 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                left_out = shutil.ignore_patterns("__pycache__", "output_dir", "_build")
+                shutil.copytree(source, folder / name, ignore=left_out)
+            else:
+                shutil.copy(source, folder / name)
+        for name in LINKED:
+            (folder / name).symlink_to(ROOT / name)
         for path in (ROOT / "configs").rglob("*.yaml"):
             target = folder / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -304,8 +315,8 @@ class World:
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder, self.store = folder, store
         shutil.copytree(store.folder / "configs", folder / "configs")
-        for name in LINKED:
-            (folder / name).symlink_to(ROOT / name)
+        for name in (*COPIED, *LINKED):
+            (folder / name).symlink_to(store.folder / name)
         (folder / "data").mkdir()
 
     def prepare(self, text: str) -> str:
@@ -332,6 +343,8 @@ class World:
             path = self.folder / "home" / "weights" / official_weights(name).filename
             if re.search(pattern, text) and not path.exists():
                 make(path)
+        if re.match(r"git (remote get-url|rev-parse)", text):
+            files.clone(self.folder)
         if re.search(r"\.venv/|^make ", text) and not (self.folder / ".venv").exists():
             # As `make setup` leaves it; packages are found in this interpreter's own folders.
             venv.create(self.folder / ".venv", with_pip=False)
@@ -373,11 +386,14 @@ def stand_ins(patch: pytest.MonkeyPatch, world: World) -> None:
     """Put in place what a reader's computer has, and a test has not."""
     patch.chdir(world.folder)
     patch.setenv("PPZOO_HOME", str(world.folder / "home"))
-    patch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     packages = [path for path in sys.path if Path(path).name == "site-packages"]
     patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *packages]))
     for name in ("MAKEFLAGS", "MAKELEVEL", "VENV", "PYTHON"):  # of a `make` that runs the tests
         patch.delenv(name, raising=False)
+    # What the user of this computer has told git, such as to sign, is not the reader's.
+    patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     for role in ("AUTHOR", "COMMITTER"):
         patch.setenv(f"GIT_{role}_NAME", "A student")
         patch.setenv(f"GIT_{role}_EMAIL", "student@localhost")
