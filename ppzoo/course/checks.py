@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 
 LONGEST_ANSWER = 8 * 2**20  # characters
 LARGEST_FILE = 64 * 2**20  # bytes
+_OF_TESTS = re.compile(r"(?<![\w.])_[a-z]")
 
 
 class Wrong(AssertionError):
@@ -73,11 +75,17 @@ def as_json(expression: str) -> str:
     return f'__import__("json").dumps(({expression}), default=lambda value: value.tolist())'
 
 
-def failed(expression: str, name: str, text: str) -> Wrong:
+class NotComputed(Wrong):
+    """There is no answer, since the student's code failed."""
+
+
+def failed(expression: str, name: str, text: str) -> NotComputed:
     """Return what to raise where a question ended in an error."""
-    return Wrong(
-        f"`{expression}` could not be computed: {name}: {text[:500]}\n"
-        f"无法计算 `{expression}`：{name}: {text[:500]}"
+    why = f"{name}: {text[:500]}"
+    if _OF_TESTS.search(expression):  # names that stand in the tests, and that no student has seen
+        return NotComputed(f"Your code failed in a test: {why}\n你的代码在测试中出错：{why}")
+    return NotComputed(
+        f"`{expression}` could not be computed: {why}\n无法计算 `{expression}`：{why}"
     )
 
 

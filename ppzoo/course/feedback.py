@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ppzoo.course.notebooks import is_tests, mark_of
+from ppzoo.course.notebooks import is_tests, mark_of, titles
 from ppzoo.course.style import CSS
 
 _STATUSES = {
@@ -27,6 +27,9 @@ _STATUSES = {
     "crashed": ("It ended by itself before its time.", "运行中途自行退出。"),
 }  # fmt: skip
 _AS_ABOVE = "See above what is said of your choice.\n对所选选项的讲解见上。"
+# Elements of the body whose text begins in Chinese, and lines with more than a word of it.
+_CHINESE = re.compile(r"<(p|h[1-6]|li)((?: [^<>]*)?)>(?=[\d\s.]*[\u4e00-\u9fff])")
+_IS_CHINESE = re.compile("^[^A-Za-z]*[\u4e00-\u9fff]|。$")
 _FORMULA = re.compile(r"\$([^$\n]+)\$")
 # What markdown becomes; other tags are shown as they were typed.
 _TAGS = (
@@ -54,12 +57,27 @@ class Judged:
     reached: bool = True
 
 
+@dataclasses.dataclass(frozen=True)
+class Stopped:
+    """What went wrong with the kernel.
+
+    Args:
+        status: see `ppzoo.course.kernel`.
+        english: the cell that it happened in, empty where no cell was run.
+        chinese: the same.
+    """
+
+    status: str
+    english: str = ""
+    chinese: str = ""
+
+
 def as_html(
     notebook: Any,
     judged: Mapping[str, Judged],
     title: str,
     changed: Sequence[str],
-    statuses: Sequence[str],
+    stopped: Sequence[Stopped],
 ) -> str:
     """Return the page.
 
@@ -68,7 +86,7 @@ def as_html(
         judged: by the names of cells.
         title: of the page.
         changed: names of the locked cells that the student had changed.
-        statuses: what went wrong, see `ppzoo.course.kernel`.
+        stopped: what went wrong, and where.
     """
     from nbconvert import HTMLExporter
     from nbformat.v4 import new_markdown_cell
@@ -81,6 +99,7 @@ def as_html(
         parts[name] = content
         return name
 
+    names = titles(notebook)
     cells = []
     for cell in notebook.cells:
         if cell["cell_type"] == "markdown" and mark_of(cell):
@@ -94,12 +113,16 @@ def as_html(
             cells.append(new_markdown_cell(part(_said(name, one))))
     notebook["cells"] = cells
     exporter = HTMLExporter(template_name="basic", sanitize_html=True, embed_images=False)
+    # The judge numbers nothing.
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
     # Its own filter takes paragraphs and headings for what must not be.
     exporter.register_filter("clean_html", _clean)
     body, _ = exporter.from_notebook_node(notebook)
+    # The page is in two languages: readers aloud, and fonts, are to know which one each part is in.
+    body = _CHINESE.sub(r'<\1\2 lang="zh">', body)
     for name, content in parts.items():
         body = body.replace(f"<p>{name}</p>", content).replace(name, content)
-    return as_page(title, _summary(title, judged, changed, statuses), body)
+    return as_page(title, _summary(title, judged, changed, stopped, names), body)
 
 
 def as_page(title: str, head: str, body: str = "") -> str:
@@ -126,25 +149,32 @@ def score(title: str, points: float, most: float) -> str:
 
 def warning(english: str, chinese: str) -> str:
     """Return a remark that stands out."""
-    return f'<p class="warning">{html.escape(english)}<br>{html.escape(chinese)}</p>\n'
+    return f'<p class="warning">{_line(english)}<br>{_line(chinese)}</p>\n'
 
 
 def _summary(
-    title: str, judged: Mapping[str, Judged], changed: Sequence[str], statuses: Sequence[str]
+    title: str,
+    judged: Mapping[str, Judged],
+    changed: Sequence[str],
+    stopped: Sequence[Stopped],
+    names: Mapping[str, str],
 ) -> str:
     text = score(
         title, *(sum(getattr(one, of) for one in judged.values()) for of in ("points", "most"))
     )
-    for status in dict.fromkeys(statuses):
-        text += warning(*_STATUSES.get(status, (status, "")))
+    for one in dict.fromkeys(stopped):
+        english, chinese = _STATUSES.get(one.status, (one.status, ""))
+        where = (f" In {one.english}.", f"位置：{one.chinese}。") if one.english else ("", "")
+        text += warning(english + where[0], chinese + where[1])
     if changed:
-        names = ", ".join(changed)
+        listed = ", ".join(dict.fromkeys(names.get(name, name) for name in changed))
         text += warning(
-            f"These cells are not yours to change; the originals were run: {names}",
-            f"以下单元格不可修改，评分时使用了原始版本：{names}",
+            f"These cells are not yours to change; the originals were run: {listed}",
+            f"以下单元格不可修改，评分时使用了原始版本：{listed}",
         )
     rows = "".join(
-        f'<li class="{_kind(one)}"><a href="#{html.escape(name)}">{html.escape(name)}</a> '
+        f'<li class="{_kind(one)}"><a href="#{html.escape(name)}">'
+        f"{html.escape(names.get(name, name))}</a> "
         f"{one.points:g} / {one.most:g}</li>\n"
         for name, one in judged.items()
     )
@@ -166,8 +196,14 @@ def _said(name: str, one: Judged) -> str:
     lines = [f"<b>{'✔' if _kind(one) == 'right' else '✘'} {one.points:g} / {one.most:g}</b>"]
     if _kind(one) == "wrong":
         message = one.message or "This was not reached.\n没有运行到这里。"
-        lines += [html.escape(line) for line in message.split("\n")]
+        lines += map(_line, message.split("\n"))
     return f'<div class="said {_kind(one)}" id="{html.escape(name)}">{"<br>".join(lines)}</div>'
+
+
+def _line(text: str) -> str:
+    """Return a line of text in HTML, marked if it is Chinese."""
+    escaped = html.escape(text)
+    return f'<span lang="zh">{escaped}</span>' if _IS_CHINESE.search(text) else escaped
 
 
 def _kind(one: Judged) -> str:

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ _PACKAGES = (
 _LONGEST, _MOST_MEMORY, _MOST_JOBS = 7 * 24 * 3600, 2**16, 1000  # seconds, GB, notebooks
 # Beyond a notebook's own time: starting Paddle, judging, writing the feedback.
 _SLACK = 120.0
+_DAY = re.compile(r"day[ _-]?\d+", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("homework", metavar="HOMEWORK", help="homework/source, or one day of it: .../day2")
     add("submissions", metavar="SUBMISSIONS", help="a folder of STUDENT/day2/day2.ipynb")
-    add("-o", "--output", required=True, metavar="OUT", help="folder for grades.csv and feedback")
+    add(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="folder for grades.csv, totals.csv and feedback",
+    )
     add(
         "--time-limit",
         type=float,
@@ -134,6 +141,8 @@ def run(args: argparse.Namespace) -> int:
             args.homework, args.submissions, args.output, limits=limits, jobs=args.jobs, hear=_say
         )
     sys.stdout.write(f"grades: {Path(args.output) / 'grades.csv'} ({len(grades)} rows)\n")
+    students = len({row.student for row in grades})
+    sys.stdout.write(f"totals: {Path(args.output) / 'totals.csv'} ({students} students)\n")
     return 0
 
 
@@ -156,7 +165,7 @@ def grade(
     jobs: int = 1,
     hear: Callable[[Grade], None] | None = None,
 ) -> list[Grade]:
-    """Grade what students handed in; write `grades.csv` and `feedback/STUDENT/DAY.html`.
+    """Grade what students handed in; write tables of points, and `feedback/STUDENT/DAY.html`.
 
     Args:
         homework: the teacher's notebooks: a folder of days, or a day's.
@@ -168,7 +177,7 @@ def grade(
 
     Raises:
         ConfigError: a limit out of range, or folders that lie within each other.
-        DataError: no homework or no submissions there.
+        DataError: no homework or no submissions there, or one student's only.
         MissingExtraError: the extra `course` is not installed.
         UserError: this system cannot keep submissions in bounds, or lets them read their own
             tests, or a file cannot be written.
@@ -176,7 +185,7 @@ def grade(
     limits = limits or Limits()
     _check(limits, jobs)
     days = find_days(Path(homework))
-    students = _students(Path(submissions))
+    students = _students(Path(submissions), days)
     out = Path(output)
     _check_places(out, days, Path(submissions))
     denied = _denied(days, Path(submissions), out)
@@ -195,6 +204,7 @@ def grade(
                 grades.sort(key=lambda row: (row.student, row.day))
                 # Each time, so that what is known stays where grading is interrupted.
                 _write_table(out / "grades.csv", grades)
+                _write_totals(out / "totals.csv", grades)
                 if hear is not None:
                     hear(future.result())
         finally:
@@ -222,8 +232,8 @@ def find_days(homework: Path) -> list[Day]:
     for path in places:
         if path.stem != path.resolve().parent.name:
             continue
-        notebook = read_notebook(path)
         try:
+            notebook = read_notebook(path)
             most = sum(one.points for one in graded_cells(notebook).values())
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
@@ -387,7 +397,8 @@ def _row(name: str, day: Day, lines: Iterable[dict[str, Any]], status: str) -> G
         else:
             status = line["status"]
             changed = line.get("changed", [])
-            note = line.get("why", "") or (f"changed: {', '.join(changed)}" if changed else "")
+            notes = [line.get("why", ""), f"changed: {', '.join(changed)}" if changed else ""]
+            note = "; ".join(filter(None, notes))
     return Grade(name, day.name, points, day.most, status, _readable(note))
 
 
@@ -403,7 +414,11 @@ def _lines(text: bytes) -> Iterator[dict[str, Any]]:
 def _without_judge(page: Path, title: str, row: Grade) -> Grade:
     """Write feedback where there is no notebook to show."""
     chinese = {"missing": "没有提交作业。", "unreadable": "作业无法读取。"}
-    said = warning(f"{row.status}: {row.note}", chinese.get(row.status, ""))
+    if row.status in chinese:
+        said = warning(f"{row.status}: {row.note}", chinese[row.status])
+    else:
+        # What the judge complained of is for the teacher: it names his folders.
+        said = warning(f"{row.status}: ask your teacher", "评判未能完成，请询问教师。")
     with atomic_write(page) as file:
         file.write(
             as_page(title, score(title, row.points, row.max) + said).encode("utf-8", "replace")
@@ -420,18 +435,18 @@ def _submission(student: Path, day: str) -> Path | None:
     folder = student / day
     path = student / f"{day}.ipynb"
     if student.is_symlink():
-        raise DataError(f"{student} is a link: hand in the folder itself")
+        raise DataError(f"{student.name} is a link: hand in the folder itself")
     if folder.is_dir() and not folder.is_symlink():
         found = sorted(folder.glob("*.ipynb"))
         named = [one for one in found if one.stem == day]
         if len(found) > 1 and not named:
-            raise DataError(f"{folder} has several notebooks, and none is called {day}.ipynb")
+            raise DataError(f"{day} has several notebooks, and none is called {day}.ipynb")
         path = (named or found or [path])[0]
     if path.is_symlink() or folder.is_symlink():
         # It might be somebody else's work.
-        raise DataError(f"{path} is a link: hand in the file itself")
+        raise DataError(f"{path.relative_to(student)} is a link: hand in the file itself")
     if path.exists() and not path.is_file():
-        raise DataError(f"{path} is no file")
+        raise DataError(f"{path.relative_to(student)} is no file")
     return path.absolute() if path.exists() else None
 
 
@@ -445,9 +460,22 @@ def _readable(name: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 
-def _students(submissions: Path) -> list[Path]:
+def _students(submissions: Path, days: list[Day]) -> list[Path]:
     if not submissions.is_dir():
         raise DataError(f"{submissions} is no folder of submissions")
+    names = {day.name for day in days}
+    of_days = sorted(
+        path.name
+        for path in submissions.iterdir()
+        if path.is_dir() or path.suffix == ".ipynb"
+        if path.name.removesuffix(".ipynb") in names
+        or _DAY.fullmatch(path.name.removesuffix(".ipynb"))
+    )
+    if of_days:
+        raise DataError(
+            f"{submissions} holds {', '.join(of_days[:3])}, so it is one student's folder: name "
+            f"the folder of all students, {submissions.resolve().parent}"
+        )
     found = sorted(
         path
         for path in submissions.iterdir()
@@ -499,14 +527,34 @@ def _check_places(out: Path, days: list[Day], submissions: Path) -> None:
 
 
 def _write_table(path: Path, grades: list[Grade]) -> None:
+    _write_rows(
+        path,
+        _COLUMNS,
+        (
+            (row.student, row.day, f"{row.points:g}", f"{row.max:g}", row.status, row.note)
+            for row in grades
+        ),
+    )
+
+
+def _write_totals(path: Path, grades: list[Grade]) -> None:
+    """Write a row for each student: the points of each day, and their sum."""
+    days = sorted({row.day for row in grades})
+    rows = []
+    for student in dict.fromkeys(row.student for row in grades):
+        own = {row.day: row for row in grades if row.student == student}
+        points = [f"{own[day].points:g}" if day in own else "" for day in days]
+        sums = [sum(getattr(row, of) for row in own.values()) for of in ("points", "max")]
+        rows.append((student, *points, *(f"{one:g}" for one in sums)))
+    _write_rows(path, ("student", *days, "points", "max"), rows)
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for row in grades:
-        numbers = (f"{row.points:g}", f"{row.max:g}")
-        writer.writerow(
-            [_harmless(row.student), _harmless(row.day), *numbers, row.status, _harmless(row.note)]
-        )
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(map(_harmless, row))
     with atomic_write(path) as file:
         # With a mark at its beginning, Excel reads Chinese names as such.
         file.write(text.getvalue().encode("utf-8-sig", "replace"))

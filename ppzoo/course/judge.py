@@ -22,15 +22,18 @@ from typing import Any
 
 from ppzoo.atomic import atomic_write
 from ppzoo.course.cage import end_with_parent, limit
-from ppzoo.course.checks import Wrong, asking
-from ppzoo.course.feedback import Judged, as_html
+from ppzoo.course.checks import NotComputed, Wrong, asking
+from ppzoo.course.feedback import Judged, Stopped, as_html
 from ppzoo.course.kernel import Kernel, KernelGoneError, Limits, Ran
 from ppzoo.course.notebooks import (
     GradedCell,
     assemble,
     graded_cells,
+    is_solution,
     is_tests,
+    is_untouched,
     mark_of,
+    place_of,
     read_notebook,
 )
 from ppzoo.errors import DataError
@@ -38,6 +41,7 @@ from ppzoo.errors import DataError
 # Of a student's folder, beside the notebook: own photographs, films, weights.
 _MOST_FILES, _MOST_BYTES, _MOST_DEPTH = 500, 512 * 2**20, 20
 _PR_SET_CHILD_SUBREAPER = 36
+_BLANK = "Not filled in yet.\n尚未作答。"
 _NEEDS_PADDLE = re.compile(r"\bpaddle\b|\bppzoo\.(?!course\b)|\bppgan\b")
 
 
@@ -131,34 +135,48 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     tests = graded_cells(source)
     notebook, changed = assemble(source, read_notebook(Path(task.submission)))
     judged: dict[str, Judged] = {}
-    statuses: list[str] = []
+    stopped: list[Stopped] = []
     why = ""
+    index, answer = -1, None
     _fill(Path(task.box) / "work", task)
     try:
         preload = ("paddle",) if _needs_paddle(source, notebook) else ()
         with Kernel(Path(task.box), task.limits, task.denied, preload) as kernel:
-            for cell in notebook.cells:
+            for index, cell in enumerate(notebook.cells):
                 if cell["cell_type"] != "code":
                     continue
+                answer = cell if is_solution(cell) else answer
                 ran = kernel.run(cell["source"])
                 cell["outputs"] = ran.outputs
                 if ran.status not in ("ok", "error"):
-                    statuses.append(ran.status)
+                    stopped.append(Stopped(ran.status, *place_of(notebook, index)))
                 if is_tests(cell):
                     one = tests[mark_of(cell)["grade_id"]]
-                    verdict = judged[one.name] = _judged(one, ran, kernel)
+                    verdict = _judged(one, ran, kernel)
+                    if verdict.message and answer is not None and _is_blank(source, answer):
+                        verdict = dataclasses.replace(verdict, message=_BLANK)
+                    judged[one.name] = verdict
                     yield "points", {"name": one.name, "points": verdict.points}
     except KernelGoneError as error:
-        statuses.append(str(error))
+        place = ("", "") if index < 0 else place_of(notebook, index)
+        stopped.append(Stopped(str(error), *place))
         why = error.why
     for name, one in tests.items():
         if name not in judged:
             judged[name] = Judged(0.0, one.points, "", reached=False)
-    page = as_html(notebook, judged, task.title, changed, statuses)
+    page = as_html(notebook, judged, task.title, changed, stopped)
     with atomic_write(task.feedback) as file:
         file.write(page.encode("utf-8", "replace"))
-    status = statuses[0] if statuses else "graded"
+    status = stopped[0].status if stopped else "graded"
+    if stopped and stopped[0].english:
+        why = why or f"in {stopped[0].english}"
     yield "end", {"status": status, "changed": changed, "why": why}
+
+
+def _is_blank(source: Any, answer: Any) -> bool:
+    name = mark_of(answer)["grade_id"]
+    original = next(cell for cell in source.cells if mark_of(cell).get("grade_id") == name)
+    return is_untouched(original, answer["source"])
 
 
 def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:
@@ -170,6 +188,9 @@ def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:
     try:
         with asking(kernel):
             run_hidden(tests)
+    except NotComputed as error:
+        # What the visible tests have found says more.
+        message = message or str(error)
     except Wrong as error:
         # What hidden tests say is meant for the student; what the kernel says may be anything.
         message = str(error) or "This is not right.\n答案不正确。"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 import dataclasses
 import json
@@ -20,6 +21,16 @@ _HIDDEN = re.compile(
     r"^[ \t]*### BEGIN HIDDEN TESTS[^\n]*\n(.*?)^[ \t]*### END HIDDEN TESTS[^\n]*\n?",
     re.DOTALL | re.MULTILINE,
 )
+
+
+_SOLUTION = re.compile(
+    r"^[ \t]*### BEGIN SOLUTION[^\n]*\n.*?^[ \t]*### END SOLUTION[^\n]*\n?",
+    re.DOTALL | re.MULTILINE,
+)
+_HEADING = re.compile(r"^#+[ \t]+(.+)$", re.MULTILINE)
+_QUESTION = re.compile(r"\*\*(\d+)\.\*\*")
+_POINTS = re.compile(r"\s*[(（][^()（）]*(?:points?|分)[)）]\s*$")
+_NUMBER = re.compile(r"^\d+\.\s*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,31 +61,35 @@ def read_notebook(path: Path) -> Any:
         import nbformat
     except ImportError:
         raise MissingExtraError("nbformat", "course", "reading notebooks") from None
+    # Messages leave out the folder: students read them in their feedback, and it is the teacher's.
     if path.stat().st_size > LARGEST_NOTEBOOK:
-        raise DataError(f"{path} is larger than {LARGEST_NOTEBOOK >> 20} MB")
+        raise DataError(f"{path.name} is larger than {LARGEST_NOTEBOOK >> 20} MB")
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         # Checked first, since to validate very many takes minutes.
-        _check_count(content)
+        _check_count(content, path.name)
         # Half a character, as editors leave it where they cut an emoji, can be neither sent nor
         # written.
         text = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
         notebook = nbformat.reads(text, as_version=4)
-        _check_count(notebook)
+        _check_count(notebook, path.name)
         nbformat.validate(notebook)
+    except DataError:
+        raise
     except Exception as error:  # its own kinds, and whatever JSON of another shape leads to
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise DataError(f"{path} is no notebook: {reason}") from error
+        raise DataError(
+            f"{path.name} is no notebook, or is damaged: open it in Jupyter and save it anew"
+        ) from error
     return notebook
 
 
-def _check_count(content: Any) -> None:
+def _check_count(content: Any, name: str) -> None:
     if not isinstance(content, dict):
         return
     # Before version 4, cells stood in worksheets.
     places = [content, *(content.get("worksheets") or ())]
     if sum(len(place.get("cells") or ()) for place in places) > MOST_CELLS:
-        raise DataError(f"it has more than {MOST_CELLS} cells")
+        raise DataError(f"{name} has more than {MOST_CELLS} cells")
 
 
 def mark_of(cell: Any) -> dict[str, Any]:
@@ -111,6 +126,70 @@ def graded_cells(notebook: Any) -> dict[str, GradedCell]:
                 mark["grade_id"], float(mark.get("points") or 0), visible, hidden
             )
     return found
+
+
+def titles(notebook: Any) -> dict[str, str]:
+    """Return what to call the marked cells of a notebook: the heading above, in each language.
+
+    Where several cells of tests stand under one heading, the end of their names tells them apart.
+    """
+    heading, found = "", {}
+    for cell in notebook.cells:
+        if name := mark_of(cell).get("grade_id"):
+            heading = _heading(cell) or heading
+            found[name] = heading or name
+    tests = [mark_of(cell)["grade_id"] for cell in notebook.cells if is_tests(cell)]
+    shared = collections.Counter(found[name] for name in tests)
+    for name in tests:
+        if shared[found[name]] > 1:
+            found[name] += f" ({name.rpartition('test-')[2]})"
+    return found
+
+
+def place_of(notebook: Any, index: int) -> tuple[str, str]:
+    """Return where a cell is, in English and in Chinese: its heading and its first line.
+
+    Args:
+        notebook: that holds it.
+        index: of the cell.
+    """
+    cells = notebook.cells
+    heading = next(filter(None, map(_heading, reversed(cells[:index]))), "")
+    lines = [line.strip() for line in cells[index]["source"].splitlines()]
+    lines = [line for line in lines if line]
+    code = [line for line in lines if not line.startswith(("#", "import ", "from "))]
+    first = (code or lines or [""])[0][:80]
+    return (
+        f"the cell of `{first}`" + (f", under “{heading}”" if heading else ""),
+        (f"“{heading}”之下" if heading else "") + f"含 `{first}` 的单元格",
+    )
+
+
+def _heading(cell: Any) -> str:
+    """Return the heading in a teacher's cell, in each language; empty where there is none."""
+    if cell["cell_type"] != "markdown" or not mark_of(cell):
+        return ""
+    if question := _QUESTION.match(cell["source"]):
+        return f"Question {question[1]} · 第 {question[1]} 题"
+    # Points are said beside it, and a number need not be read twice.
+    parts = [_POINTS.sub("", one).strip() for one in _HEADING.findall(cell["source"])]
+    return " · ".join(dict.fromkeys([*parts[:1], *(_NUMBER.sub("", one) for one in parts[1:])]))
+
+
+def is_untouched(original: Any, answer: str) -> bool:
+    """Tell whether a student's cell is as it was given out, or empty.
+
+    Args:
+        original: the teacher's cell, with the solution.
+        answer: what the student's holds.
+    """
+    written = _code_lines(answer)
+    return not written or written == _code_lines(_SOLUTION.sub("", original["source"]))
+
+
+def _code_lines(code: str) -> list[str]:
+    lines = [line.partition("# YOUR CODE HERE")[0].strip() for line in code.splitlines()]
+    return [line for line in lines if line not in ("", "pass", "...")]
 
 
 def split_tests(code: str) -> tuple[str, str]:

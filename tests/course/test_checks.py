@@ -4,18 +4,27 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ppzoo.course import checks
-from ppzoo.course.checks import Namespace, Wrong, ask, asking, close, expect, handed_in
+from ppzoo.course.checks import Namespace, Wrong, ask, asking, close, expect, failed, handed_in
 
 
 @pytest.fixture
-def names(tmp_path: Path) -> dict[str, object]:
+def names() -> dict[str, object]:
     return {"np": np}
+
+
+@pytest.fixture(autouse=True)
+def copies(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of copies, which otherwise go when the process ends."""
+    folder = tmp_path_factory.mktemp("copies")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +73,9 @@ def test_close(value: object, near: bool) -> None:
     assert not close(math.nan, 1.0)
 
 
-def test_files_that_were_handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_were_handed_in(
+    tmp_path: Path, copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "own.png").write_bytes(b"12345")
     assert handed_in("own.png").read_bytes() == b"12345"
     with pytest.raises(Wrong, match="no file"):
@@ -72,6 +83,7 @@ def test_files_that_were_handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(checks, "LARGEST_FILE", 4)
     with pytest.raises(Wrong, match="at most"):
         handed_in("own.png")
+    assert len(list(copies.iterdir())) == 1
 
 
 def test_links_are_no_files(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -82,3 +94,14 @@ def test_links_are_no_files(tmp_path: Path, tmp_path_factory: pytest.TempPathFac
     for name in ("mine.png", "folder/theirs.png"):
         with pytest.raises(Wrong, match="no link"):
             handed_in(name)
+    (tmp_path / "work").symlink_to(elsewhere)
+    replaced = Namespace(str, str, tmp_path / "work")
+    with asking(replaced), pytest.raises(Wrong, match="no link"):
+        handed_in("theirs.png")
+
+
+def test_names_that_stand_in_tests_only_are_not_shown_to_students() -> None:
+    said = str(failed("list(_net(_pictures).shape)", "TypeError", "'NoneType' is no picture"))
+    assert "_net" not in said
+    assert "你的代码在测试中出错：TypeError: 'NoneType' is no picture" in said
+    assert "`answer_1.my_part`" in str(failed("answer_1.my_part", "NameError", "none"))

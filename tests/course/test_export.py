@@ -61,6 +61,52 @@ def test_a_notebook_that_was_never_run(notebook: Path, capsys: pytest.CaptureFix
     assert "run all of its cells" in capsys.readouterr().err
 
 
+def test_a_notebook_says_nothing_of_the_machine(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nbformat.v4 import new_output
+
+    monkeypatch.setenv("HOME", "/home/wang")
+    monkeypatch.setenv("USERPROFILE", "/home/wang")
+    ccache = (
+        "/home/wang/v/lib/python3.11/site-packages/paddle/utils/extension_utils.py:712: "
+        "UserWarning: No ccache found. Please be aware\n  warnings.warn(warning_message)\n"
+    )
+    place = "/home/wang/v/lib/python3.11/site-packages/paddle/nn/layer.py"
+    outputs = [
+        new_output("stream", name="stderr", text=ccache),
+        new_output("stream", name="stderr", text=f"{ccache}epoch 1\n{ccache}epoch 2\n"),
+        new_output("stream", name="stdout", text="saved to /home/wang/gan, /home/wangli/a\n"),
+        new_output(
+            "error", ename="E", evalue="e", traceback=[f"File {place}:3", "File /home/wang/a.py"]
+        ),
+        new_output("execute_result", data={"text/plain": "Path('/home/wang/x')"}),
+    ]
+    content = json.loads(notebook.read_text("utf-8"))
+    content["cells"][1]["outputs"] = outputs
+    notebook.write_text(json.dumps(content))
+    export_markdown(notebook, tmp_path / "day2.md")
+    text = (tmp_path / "day2.md").read_text("utf-8")
+    assert "ccache" not in text
+    assert "warnings.warn" not in text
+    assert "epoch 1" in text
+    assert "epoch 2" in text
+    assert "saved to ~/gan, /home/wangli/a" in text
+    assert "File site-packages/paddle/nn/layer.py:3" in text
+    assert "File ~/a.py" in text
+    assert "Path('~/x')" in text
+    assert "/home/wang/" not in text
+
+
+def test_what_is_no_notebook_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "README.md").write_text("# Hello")
+    target = str(tmp_path / "out.md")
+    assert main(["homework", "export", str(tmp_path / "README.md"), "-o", target]) == 2
+    said = capsys.readouterr().err
+    assert "README.md is no notebook" in said
+    assert "Expecting value" not in said
+
+
 def test_mistakes(notebook: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"end in \.md"):
         export_markdown(notebook, tmp_path / "day2.txt")

@@ -8,7 +8,7 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from ppzoo.course.feedback import Judged, as_html, as_page, score, warning
+from ppzoo.course.feedback import Judged, Stopped, as_html, as_page, score, warning
 
 
 def cell_of_tests(name: str, printed: str = "") -> object:
@@ -39,9 +39,8 @@ def page() -> str:
         "quiz": Judged(0, 1, "Not quite."),
         "late": Judged(0, 1, ""),
     }
-    return as_html(
-        new_notebook(cells=cells), judged, "A & B, day1", ["text"], ["timed out", "timed out"]
-    )
+    where = Stopped("timed out", "the cell of `<x>`", "含 `<x>` 的单元格")
+    return as_html(new_notebook(cells=cells), judged, "A & B, day1", ["text"], [where, where])
 
 
 def test_points_are_summed_and_linked(page: str) -> None:
@@ -52,12 +51,13 @@ def test_points_are_summed_and_linked(page: str) -> None:
 
 
 def test_hints_are_said_once_and_escaped(page: str) -> None:
-    assert "<b>✘ 0 / 3</b><br>Too &lt;large&gt;<br>太大</div>" in page
+    assert '<b>✘ 0 / 3</b><br>Too &lt;large&gt;<br><span lang="zh">太大</span></div>' in page
     assert page.count("Not quite.") == 1
     assert "See above what is said" in page
     assert "没有运行到这里" in page
     assert page.count("运行超时") == 1
-    assert "originals were run: text" in page
+    assert "originals were run: Title" in page
+    assert "In the cell of `&lt;x&gt;`." in page
 
 
 def test_markdown_is_a_page_and_not_its_source(page: str) -> None:
@@ -66,6 +66,31 @@ def test_markdown_is_a_page_and_not_its_source(page: str) -> None:
     assert "&lt;p&gt;" not in page
     assert "&lt;br" not in page
     assert re.search(r'<img class="formula" alt="D\(x\)" src="data:image/svg', page)
+
+
+def test_parts_are_called_by_their_headings(page: str) -> None:
+    assert '<a href="#right">Title (right)</a> 2 / 2' in page
+    assert '<a href="#quiz">Title (quiz)</a> 0 / 1' in page
+
+
+def test_empty_prompts_are_left_out(page: str) -> None:
+    assert "print" in page
+    assert "In&nbsp;[" not in page
+    assert "In [" not in page
+
+
+def test_chinese_paragraphs_are_marked() -> None:
+    cells = [
+        new_markdown_cell("## 1. Losses\n\nEnglish 中\n\n## 1. 损失\n\n中文 text\n\n- 甲\n- b"),
+        new_code_cell("x = '<p>中'"),
+    ]
+    page = as_html(new_notebook(cells=cells), {}, "a", [], [])
+    assert re.search(r'<h2[^>]* lang="zh">1. 损失', page)
+    assert re.search(r"<h2(?![^>]*lang)[^>]*>1. Losses", page)
+    assert '<p lang="zh">中文 text' in page
+    assert "<p>English 中" in page
+    assert '<li lang="zh">甲' in page
+    assert page.count('lang="zh"') == 3
 
 
 def test_nothing_of_a_students_is_run_or_fetched(page: str) -> None:
@@ -82,8 +107,19 @@ def test_a_formula_that_cannot_be_drawn_is_shown_as_written() -> None:
     assert "<code>\\nosuch{x}</code>" in as_html(new_notebook(cells=[cell]), {}, "a", [], [])
 
 
+def test_a_cell_without_points_is_not_right_by_that() -> None:
+    judged = {
+        "right": Judged(0, 0, ""),
+        "failed": Judged(0, 0, "NameError"),
+        "late": Judged(0, 0, "", reached=False),
+    }
+    page = as_html(new_notebook(cells=[*map(cell_of_tests, judged)]), judged, "a", [], [])
+    kinds = re.findall(r'<div class="said (\w+)" id="(\w+)"', page)
+    assert kinds == [("right", "right"), ("wrong", "failed"), ("wrong", "late")]
+
+
 def test_a_page_without_a_notebook() -> None:
     page = as_page("<x>", score("<x>", 0, 8) + warning("missing: <y>", "没有"))
     assert "&lt;x&gt;: 0 / 8" in page
-    assert "missing: &lt;y&gt;<br>没有" in page
+    assert 'missing: &lt;y&gt;<br><span lang="zh">没有</span>' in page
     assert "<x>" not in page

@@ -8,6 +8,8 @@ import html
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,8 @@ import pytest
 from ppzoo.cli import main
 from ppzoo.course import cage, landlock, seccomp
 from ppzoo.course import grade as module
+from ppzoo.course import judge as judge_module
+from ppzoo.course.cage import missing_isolation
 from ppzoo.course.grade import Grade, find_days, grade
 from ppzoo.course.judge import Task, judge
 from ppzoo.course.kernel import Limits
@@ -26,6 +30,8 @@ from tests.course.notebooks import HOMEWORK, cell_of, hand_in, solved, students
 
 SOURCE = HOMEWORK / "source"
 ALL = 8.0  # points of day 1
+# Of tests that start no kernel, and so need nothing of the system.
+WEAK = Limits(weak=True)
 
 Change = Callable[[Any], None]
 
@@ -59,6 +65,14 @@ def remove_tests(notebook: Any) -> None:
 def repeat_a_test(notebook: Any) -> None:
     blank(notebook)
     notebook["cells"] += [cell_of(notebook, "day1-question-1")] * 20
+
+
+def half_a_letter(notebook: Any) -> None:
+    """Put half an emoji into text and code, as editors leave it that cut by UTF-16."""
+    cell_of(notebook, "day1-answer-1")["source"] += "  # \ud83d"
+    notebook["cells"].append(
+        {"cell_type": "markdown", "id": "half", "metadata": {}, "source": "\ud83d"}
+    )
 
 
 def blank(notebook: Any) -> None:
@@ -119,21 +133,21 @@ for number in range(1, 9):
 """
 KILLER = """
 import os, signal
-for target in (os.getppid(), -1, 0):
-    for kill in (os.kill, os.killpg):
-        try:
-            kill(target, signal.SIGKILL)
-        except (OSError, PermissionError):
-            pass
-while True:
+for kill in (os.kill, os.killpg):
     try:
-        os.fork()
+        kill(OTHER, signal.SIGKILL)
+    except OSError:
+        pass
+for _ in range(20):
+    try:
+        if os.fork() == 0:
+            os._exit(0)
     except OSError:
         break
 """
 VANDAL = """
 import os, shutil
-for place in ("SUBMISSIONS", "OUTPUT", "/tmp"):
+for place in ("SUBMISSIONS", "OUTPUT"):
     for destroy in (
         lambda: shutil.rmtree(place, ignore_errors=True),
         lambda: os.rename(place, place + ".gone"),
@@ -144,6 +158,15 @@ for place in ("SUBMISSIONS", "OUTPUT", "/tmp"):
             destroy()
         except OSError as error:
             print(error)
+"""
+# By C's library, which Python's hook knows nothing of.
+DEEP = """
+import ctypes, time
+libc = ctypes.CDLL(None)
+for _ in range(3000):
+    libc.mkdir(b"d", 0o700)
+    libc.chdir(b"d")
+time.sleep(2)
 """
 STUBBORN = """
 import signal
@@ -178,6 +201,8 @@ SUBMISSIONS: dict[str, tuple[Change, float, str]] = {
     "forges": (cheating(FORGER), 0, "graded"),
     "kills": (in_first_answer(KILLER), ALL, "graded"),
     "vandalises": (in_first_answer(VANDAL), ALL, "graded"),
+    "deep": (in_first_answer(DEEP), 0, "wrote too much"),
+    "half_a_letter": (half_a_letter, ALL, "graded"),
 }
 
 
@@ -191,26 +216,38 @@ def test_a_class_of_students(tmp_path_factory: pytest.TempPathFactory) -> None:
     check_points(graded)
     check_what_cannot_be_graded(graded)
     check_table(graded)
+    check_totals(graded)
     check_feedback(graded)
     check_that_submissions_are_untouched(graded)
 
 
 def grade_them(folder: Path, output: Path) -> Graded:
+    # Another process of the teacher's, which bears what a student's code does to others.
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        rows = rows_of(folder, output, other.pid)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.communicate()
+    return {row.student: row for row in rows}, folder, output
+
+
+def rows_of(folder: Path, output: Path, other: int) -> list[Grade]:
     for student, (change, _, _) in SUBMISSIONS.items():
         notebook = solved("day1")
         change(notebook)
         for cell in notebook.cells:
-            cell["source"] = (
-                cell["source"].replace("SUBMISSIONS", str(folder)).replace("OUTPUT", str(output))
-            )
+            for name, value in (("SUBMISSIONS", folder), ("OUTPUT", output), ("OTHER", other)):
+                cell["source"] = cell["source"].replace(name, str(value))
         hand_in(folder, student, "day1", notebook)
     hand_in(folder, "hollow", "day1", {}).write_text('{"cells": 3}')
     (folder / "nothing").mkdir()
     (folder / "copies/day1").mkdir(parents=True)
     (folder / "copies/day1/day1.ipynb").symlink_to(folder / "good/day1/day1.ipynb")
-    limits = Limits(seconds=45, cell_seconds=3, memory=3 * 2**30)
-    rows = grade(SOURCE / "day1", folder, output, limits=limits, jobs=2)
-    return {row.student: row for row in rows}, folder, output
+    # All of these are kept in bounds by Python's hook as well, where the system has no better.
+    limits = Limits(45, 3, 3 * 2**30, weak=bool(missing_isolation()))
+    return grade(SOURCE / "day1", folder, output, limits=limits, jobs=2)
 
 
 def check_points(graded: Graded) -> None:
@@ -238,8 +275,7 @@ def check_what_cannot_be_graded(graded: Graded) -> None:
 
 def check_table(graded: Graded) -> None:
     rows, _, output = graded
-    with open(output / "grades.csv", encoding="utf-8-sig", newline="") as file:
-        table = list(csv.DictReader(file))
+    table = table_of(output)
     assert [row["student"] for row in table] == sorted(rows)
     assert len(table) == len(SUBMISSIONS) + 3
     (good,) = (row for row in table if row["student"] == "good")
@@ -251,6 +287,14 @@ def check_table(graded: Graded) -> None:
     )
 
 
+def check_totals(graded: Graded) -> None:
+    rows, _, output = graded
+    with open(output / "totals.csv", encoding="utf-8-sig", newline="") as file:
+        table = {row["student"]: row for row in csv.DictReader(file)}
+    assert table.keys() == rows.keys()
+    assert table["one_wrong"] == {"student": "one_wrong", "day1": "7", "points": "7", "max": "8"}
+
+
 def check_feedback(graded: Graded) -> None:
     pages = {
         student: (graded[2] / f"feedback/{student}/day1.html").read_text("utf-8")
@@ -260,7 +304,13 @@ def check_feedback(graded: Graded) -> None:
     assert "Sorting has one exact result" in pages["one_wrong"]
     assert "排序有唯一的精确结果" in pages["one_wrong"]
     assert "运行超时" in pages["hangs"]
-    assert "day1-question-1" in pages["edits"]
+    assert "Question 1 · 第 1 题" in pages["edits"]
+    assert "尚未作答" in pages["untouched"]
+    rows = graded[0]
+    assert rows["crashes_late"].note.startswith("in the cell of `import os; os._exit(0)`, under")
+    assert "In the cell of `import os; os._exit(0)`" in pages["crashes_late"]
+    assert "Question 5" in rows["crashes_late"].note
+    assert "`while True:`" in rows["hangs"].note
     assert len(pages["prints"]) < 2**20
     for student in ("good", "untouched", "reads"):
         assert "from ppzoo.course.quiz import judge" not in pages[student]
@@ -288,14 +338,50 @@ def test_mistakes_of_the_caller(tmp_path: Path, capsys: pytest.CaptureFixture[st
     with pytest.raises(DataError, match="no homework"):
         find_days(tmp_path)
     with pytest.raises(DataError, match="no folder of submissions"):
-        grade(SOURCE, tmp_path / "none", tmp_path / "out")
+        grade(SOURCE, tmp_path / "none", tmp_path / "out", limits=WEAK)
     with pytest.raises(DataError, match="has no folders"):
-        grade(SOURCE, tmp_path, tmp_path / "out")
+        grade(SOURCE, tmp_path, tmp_path / "out", limits=WEAK)
     hand_in(tmp_path, "one", "day1", students("day1"))
     with pytest.raises(ConfigError, match="outside"):
-        grade(SOURCE, tmp_path, tmp_path / "out")
-    assert main(["grade", str(SOURCE), str(tmp_path), "-o", "x", "--time-limit", "0"]) == 2
-    assert "--time-limit" in capsys.readouterr().err
+        grade(SOURCE, tmp_path, tmp_path / "out", limits=WEAK)
+    for option, value in (
+        ("--time-limit", "0"),
+        ("--time-limit", "inf"),
+        ("--cell-time-limit", "nan"),
+        ("--memory-limit", "1e300"),
+        ("--memory-limit", "inf"),
+        ("--memory-limit", "nan"),
+        ("--jobs", "0"),
+    ):
+        command = ["grade", str(SOURCE), str(tmp_path), "-o", "x", "--weak-isolation"]
+        assert main([*command, option, value]) == 2
+        assert f"{option} must lie between 1 and" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["day1/day1.ipynb", "day1.ipynb", "Day 3/a.ipynb"])
+def test_one_students_folder_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "class/wang" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    (tmp_path / "class/wang/other").mkdir(exist_ok=True)
+    with pytest.raises(DataError, match="one student's folder: name the folder of") as caught:
+        grade(SOURCE / "day1", tmp_path / "class/wang", tmp_path / "out")
+    assert str(caught.value).endswith(str(tmp_path / "class"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_students_have_totals(tmp_path: Path) -> None:
+    rows = [
+        Grade("a", "day1", 8, 8, "graded"),
+        Grade("a", "day2", 2.5, 14, "graded"),
+        Grade("=b", "day1", 0, 8, "missing"),
+    ]
+    module._write_totals(tmp_path / "t.csv", rows)
+    assert (tmp_path / "t.csv").read_text("utf-8-sig").splitlines() == [
+        "student,day1,day2,points,max",
+        "a,8,2.5,10.5,22",
+        "'=b,0,,0,8",
+    ]
 
 
 def test_names_are_no_formulas(tmp_path: Path) -> None:
@@ -314,7 +400,7 @@ def test_a_system_that_cannot_isolate_is_refused(
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(landlock, "confine", lambda allowed: 0)
     monkeypatch.setattr(module, "_judged", lambda *_: (b"", b"", "timed out"))
-    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=Limits(weak=True))
+    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=WEAK)
     assert row.status == "timed out"
 
 
@@ -380,11 +466,14 @@ def test_what_is_no_homework_gets_a_sentence(
     make(folder / "day1.ipynb")
     # In this process, since to start another one takes seconds; nothing of a kernel is needed.
     monkeypatch.setattr(module, "_judged", judged_here)
-    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=Limits(weak=True))
+    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=WEAK)
     assert (row.points, row.status) == (0, "unreadable")
     assert word in row.note
     page = (tmp_path / "out/feedback/甲 <b>\n/day1.html").read_text("utf-8")
     assert word in html.unescape(page)
+    for text in (page, row.note):
+        assert str(tmp_path) not in text
+        assert "Expecting value" not in text
     assert "<b>\n" not in page
 
 
@@ -414,10 +503,108 @@ def test_temporary_folders_go_whatever_happens(
         return b"", b"killed", ""
 
     monkeypatch.setattr(module, "_judged", killed)
-    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=Limits(weak=True))
+    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=WEAK)
     assert (row.status, row.note) == ("crashed", "killed")
     assert seen[0].parent == tmp_path / "tmp"
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_folders_that_are_too_deep_go_as_well() -> None:
+    with module._folder() as folder:
+        # Deeper than Python's stack, and longer than a path.
+        work = f"import os\nos.chdir({str(folder)!r})\n"
+        deep = "for _ in range(3000):\n    os.mkdir('name')\n    os.chdir('name')"
+        subprocess.run([sys.executable, "-c", work + deep], check=True)
+    assert not folder.exists()
+
+
+def table_of(output: Path) -> list[dict[str, str]]:
+    with open(output / "grades.csv", encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_that_cannot_be_graded_does_not_end_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for student in ("one", "two"):
+        hand_in(tmp_path / "in", student, "day1", students("day1"))
+
+    def judged(task: Task, *_: object) -> tuple[bytes, bytes, str]:
+        if "one" in task.title:
+            raise RecursionError("too \x1b[31mdeep")
+        return b'3\n{"a": 1}\n{"kind": "points", "points": 2}\n{"kind": "end"', b"", "timed out"
+
+    monkeypatch.setattr(module, "_judged", judged)
+    seen = []
+    rows = grade(
+        SOURCE / "day1",
+        tmp_path / "in",
+        tmp_path / "out",
+        limits=WEAK,
+        hear=lambda row: seen.append((row.student, len(table_of(tmp_path / "out")))),
+    )
+    assert [(row.student, row.points, row.status) for row in rows] == [
+        ("one", 0, "crashed"),
+        ("two", 2, "timed out"),
+    ]
+    assert rows[0].note == "RecursionError: too \ufffd[31mdeep"
+    assert sorted(count for _, count in seen) == [1, 2]
+
+
+def test_what_is_known_stays_where_grading_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for student in ("one", "two"):
+        (tmp_path / "in" / student).mkdir(parents=True)
+
+    def interrupted(row: Grade) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=WEAK, hear=interrupted)
+    assert [row["status"] for row in table_of(tmp_path / "out")] == ["missing"]
+
+
+def test_links_to_folders_get_a_row(tmp_path: Path) -> None:
+    (tmp_path / "in/one").mkdir(parents=True)
+    (tmp_path / "in/two").symlink_to(tmp_path / "in/one")
+    (tmp_path / "in/three").symlink_to(tmp_path / "nowhere")
+    rows = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=WEAK)
+    statuses = {row.student: row.status for row in rows}
+    assert statuses == {"one": "missing", "two": "unreadable", "three": "unreadable"}
+    assert all("is a link" in row.note for row in rows if row.status == "unreadable")
+
+
+def test_folders_of_notebooks_names_are_no_notebooks(tmp_path: Path) -> None:
+    path = hand_in(tmp_path / "in", "one", "day1", students("day1"))
+    (path.parent / "old.ipynb").mkdir()
+    (path.parent / "old.ipynb/notes.txt").write_text("a")
+    task = Task(str(SOURCE / "day1/day1.ipynb"), str(path), "", "", "", "", (), WEAK)
+    judge_module._fill(tmp_path / "work", task)
+    assert (tmp_path / "work/old.ipynb/notes.txt").read_text() == "a"
+    assert not (tmp_path / "work/day1.ipynb").exists()
+
+
+def test_folders_handed_in_too_deep_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "in" / "/".join("d" * 30)).mkdir(parents=True)
+    with pytest.raises(DataError, match="20 deep"):
+        judge_module._copy(tmp_path / "in", tmp_path / "out")
+
+
+def test_limits_that_a_system_lacks_are_passed_over_but_on_linux(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import resource  # Windows has none
+
+    def refuse(*_: object) -> None:
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    cage.limit(resource.RLIMIT_CORE, 0)
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(ValueError, match="exceeds"):
+        cage.limit(resource.RLIMIT_CORE, 0)
 
 
 def test_a_scheduler_may_end_it() -> None:
@@ -428,8 +615,38 @@ def test_a_scheduler_may_end_it() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_names_of_any_bytes_are_written() -> None:
-    assert module._readable(os.fsdecode(b"caf\xe9")) == "caf\ufffd"
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (os.fsdecode(b"caf\xe9"), "caf\ufffd"),
+        ("half \ud83d", "half \ufffd"),
+        ("\x1b[2Ja\u202eb", "\ufffd[2Ja\ufffdb"),
+        (" 王　小明\r\n ", "王 小明"),
+    ],
+)
+def test_texts_are_one_line_that_can_be_written(text: str, line: str) -> None:
+    assert module._readable(text) == line
+
+
+def test_folders_of_any_bytes_are_graded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # macOS takes names of UTF-8 only.
+    unknown = [b"caf\xe9", "王小明".encode("gbk")] if sys.platform != "darwin" else []
+    for name in (*unknown, b"\x1b[2J"):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/" + name)) / "day1"
+        folder.mkdir(parents=True)
+        (folder / "day1.ipynb").write_text("{")
+    monkeypatch.setattr(module, "_judged", judged_here)
+    command = ["grade", str(SOURCE / "day1"), str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    assert main([*command, "--weak-isolation"]) == 0
+    table = table_of(tmp_path / "out")
+    assert [row["status"] for row in table] == ["unreadable"] * (1 + len(unknown))
+    students_there = {row["student"] for row in table}
+    assert "\ufffd[2J" in students_there
+    assert ("caf\ufffd" in students_there) == bool(unknown)
+    assert "\x1b" not in capsys.readouterr().err + (tmp_path / "out/grades.csv").read_text("utf-8")
+    assert len(list((tmp_path / "out/feedback").glob("*/day1.html"))) == len(table)
 
 
 def in_a_child(work: Callable[[], bool]) -> int:

@@ -3,13 +3,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from ppzoo.course.notebooks import assemble, graded_cells, mark_of, read_notebook, split_tests
+from ppzoo.course.notebooks import (
+    MOST_CELLS,
+    assemble,
+    graded_cells,
+    is_solution,
+    is_untouched,
+    mark_of,
+    place_of,
+    read_notebook,
+    split_tests,
+    titles,
+)
 from ppzoo.errors import DataError
-from tests.course.notebooks import cell_of, solved, students, teachers
+from tests.course.notebooks import DAYS, cell_of, solved, students, teachers
 
 
 def names(notebook: object) -> list[str]:
@@ -85,3 +97,57 @@ def test_what_is_no_notebook_is_said_to_be_none(text: str, tmp_path: Path) -> No
     path.write_text(text)
     with pytest.raises(DataError, match=r"x\.ipynb is no notebook"):
         read_notebook(path)
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_too_many_cells_are_refused_in_every_version(version: int, tmp_path: Path) -> None:
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": "a"}] * (MOST_CELLS + 1)
+    content = {"nbformat": version, "nbformat_minor": 0, "metadata": {}}
+    content |= {"cells": cells} if version == 4 else {"worksheets": [{"cells": cells}]}
+    path = tmp_path / "x.ipynb"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="more than 2000 cells"):
+        read_notebook(path)
+
+
+def test_half_a_letter_is_read_as_a_question_mark(tmp_path: Path) -> None:
+    notebook = students("day1")
+    notebook.cells[0]["source"] = "\ud83d and \U0001f600"
+    path = tmp_path / "x.ipynb"
+    path.write_text(json.dumps(notebook))
+    assert read_notebook(path).cells[0]["source"] == "? and \U0001f600"
+
+
+def test_cells_are_called_by_the_heading_above_them() -> None:
+    names = titles(teachers("day2"))
+    assert names["day2-test-discriminator"] == "1. The discriminator · 判别器"
+    assert names["day2-test-g-loss"] == "2. The losses · 损失函数 (g-loss)"
+    assert titles(teachers("day1"))["day1-question-3"] == "Question 3 · 第 3 题"
+
+
+def test_a_place_is_named_by_heading_and_first_line() -> None:
+    notebook = students("day2")
+    index = next(
+        number
+        for number, cell in enumerate(notebook.cells)
+        if mark_of(cell).get("grade_id") == "day2-train"
+    )
+    assert place_of(notebook, index) == (
+        "the cell of `STEPS = 20`, under “4. Train · 训练”",
+        "“4. Train · 训练”之下含 `STEPS = 20` 的单元格",
+    )
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_what_nobody_has_filled_in_is_known(day: str) -> None:
+    originals = [cell for cell in teachers(day).cells if is_solution(cell)]
+    for original, given, right in zip(
+        originals,
+        filter(is_solution, students(day).cells),
+        filter(is_solution, solved(day).cells),
+        strict=True,
+    ):
+        assert is_untouched(original, given["source"])
+        assert is_untouched(original, "")
+        assert not is_untouched(original, right["source"])
+        assert not is_untouched(original, given["source"] + "\nprint(1)")
