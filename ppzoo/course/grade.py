@@ -454,9 +454,11 @@ def _readable(name: str) -> str:
     """Return a text of a student's, as a name of a file of any bytes, as one line to be written.
 
     What moves a terminal's cursor, turns the direction of writing, or is half a character, becomes
-    a question mark of Unicode's.
+    a question mark of Unicode's; bytes that are no UTF-8 are shown as numbers, which tell names
+    apart.
     """
     line = re.sub(r"\s+", " ", name).strip()
+    line = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", line)
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
 
 

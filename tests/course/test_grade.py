@@ -618,7 +618,7 @@ def test_a_scheduler_may_end_it() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (os.fsdecode(b"caf\xe9"), "caf\ufffd"),
+        (os.fsdecode(b"caf\xe9"), "caf\\xe9"),
         ("half \ud83d", "half \ufffd"),
         ("\x1b[2Ja\u202eb", "\ufffd[2Ja\ufffdb"),
         (" 王　小明\r\n ", "王 小明"),
@@ -644,7 +644,7 @@ def test_folders_of_any_bytes_are_graded(
     assert [row["status"] for row in table] == ["unreadable"] * (1 + len(unknown))
     students_there = {row["student"] for row in table}
     assert "\ufffd[2J" in students_there
-    assert ("caf\ufffd" in students_there) == bool(unknown)
+    assert ({"caf\\xe9", "\\xcd\\xf5С\\xc3\\xf7"} < students_there) == bool(unknown)
     assert "\x1b" not in capsys.readouterr().err + (tmp_path / "out/grades.csv").read_text("utf-8")
     assert len(list((tmp_path / "out/feedback").glob("*/day1.html"))) == len(table)
 
