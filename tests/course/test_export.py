@@ -66,21 +66,22 @@ def test_a_notebook_says_nothing_of_the_machine(
 ) -> None:
     from nbformat.v4 import new_output
 
-    monkeypatch.setenv("HOME", "/home/wang")
-    monkeypatch.setenv("USERPROFILE", "/home/wang")
+    home, other = str(tmp_path / "wang"), str(tmp_path / "wangli")
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("USERPROFILE", home)
     ccache = (
-        "/home/wang/v/lib/python3.11/site-packages/paddle/utils/extension_utils.py:712: "
+        f"{home}/v/lib/python3.11/site-packages/paddle/utils/extension_utils.py:712: "
         "UserWarning: No ccache found. Please be aware\n  warnings.warn(warning_message)\n"
     )
-    place = "/home/wang/v/lib/python3.11/site-packages/paddle/nn/layer.py"
+    place = f"{home}/v/lib/python3.11/site-packages/paddle/nn/layer.py"
     outputs = [
         new_output("stream", name="stderr", text=ccache),
         new_output("stream", name="stderr", text=f"{ccache}epoch 1\n{ccache}epoch 2\n"),
-        new_output("stream", name="stdout", text="saved to /home/wang/gan, /home/wangli/a\n"),
+        new_output("stream", name="stdout", text=f"saved to {home}/gan, {other}/a\n"),
         new_output(
-            "error", ename="E", evalue="e", traceback=[f"File {place}:3", "File /home/wang/a.py"]
+            "error", ename="E", evalue="e", traceback=[f"File {place}:3", f"File {home}/a.py"]
         ),
-        new_output("execute_result", data={"text/plain": "Path('/home/wang/x')"}),
+        new_output("execute_result", data={"text/plain": f"Path('{home}/x')"}),
     ]
     content = json.loads(notebook.read_text("utf-8"))
     content["cells"][1]["outputs"] = outputs
@@ -91,11 +92,11 @@ def test_a_notebook_says_nothing_of_the_machine(
     assert "warnings.warn" not in text
     assert "epoch 1" in text
     assert "epoch 2" in text
-    assert "saved to ~/gan, /home/wangli/a" in text
+    assert f"saved to ~/gan, {other}/a" in text
     assert "File site-packages/paddle/nn/layer.py:3" in text
     assert "File ~/a.py" in text
     assert "Path('~/x')" in text
-    assert "/home/wang/" not in text
+    assert f"{home}/" not in text
 
 
 def test_what_is_no_notebook_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
