@@ -39,6 +39,8 @@ default_role = "code"
 copybutton_exclude = ".linenos, .gp, .go"
 
 nb_execution_mode = "off"
+# Quotes are those that the pages have: curly ones made of straight ones are wrong in Chinese.
+smartquotes = False
 myst_enable_extensions = ["dollarmath"]
 myst_dmath_allow_space = False
 myst_heading_anchors = 4
@@ -122,10 +124,17 @@ def leave_out(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any
     return True if text.startswith("Alias for field number") else None
 
 
+def keep_outputs_in_site(app: Any) -> None:
+    """Have myst-nb put the notebooks' pictures into the site's folder, not into one beside it."""
+    folder = Path(app.doctreedir) / "notebooks"
+    app.env.mystnb_config = app.env.mystnb_config.copy(output_folder=str(folder))
+
+
 def setup(app: Any) -> None:
     """Make the pages that are not in docs/, before Sphinx looks for pages."""
     pages.prepare(repository)
     app.add_config_value("repository", "", "env")  # another address: all pages are read again
+    app.connect("builder-inited", keep_outputs_in_site, priority=900)  # after myst-nb's own
     app.connect("source-read", lead_links)
     app.connect("autodoc-process-docstring", as_rst, priority=100)
     app.connect("autodoc-skip-member", leave_out)

@@ -160,6 +160,23 @@ def test_links_are_led_to_the_site(link, folder, made):
     assert pages.for_site(text, ROOT / folder) == expected
 
 
+def test_a_page_has_one_title_on_the_site():
+    text = "# Day 1\n\nText.\n\n# 第一天\n\n```python\n# a comment\n```\n\n## 练习\n"
+    assert pages.one_title(text) == text.replace("# 第一天", "**第一天**", 1)
+    assert pages.one_title("## A\n# B") == "## A\n# B"
+
+
+def test_what_lies_beside_the_notebooks_is_no_page():
+    names = [
+        "day1.ipynb",
+        "day7.ipynb",
+        "day1.nbconvert.ipynb",
+        "day1-mine.ipynb",
+        "Untitled.ipynb",
+    ]
+    assert [name for name in names if Path(name).match(pages.DAYS)] == names[:2]
+
+
 def test_links_are_led_to_the_repository_if_its_address_is_known():
     address = "https://example.org/us/ppzoo/blob/main/"
     text = "[a](../configs/wgan_mnist.yaml) [b](install.md) ![c](../notebooks/day1.ipynb)"
@@ -260,6 +277,8 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     index = (site / "index.html").read_text(encoding="utf-8")
     assert 'href="repository/README.zh-CN.html"' in index
     assert "<img" in (site / "notebooks/day1.html").read_text(encoding="utf-8")
+    assert len(re.findall("<h1[ >]", (site / "notebooks/day1.html").read_text("utf-8"))) == 1
+    assert not (tmp_path / "jupyter_execute").exists()
     api = (site / "api/ppzoo.engine.html").read_text(encoding="utf-8")
     assert 'id="ppzoo.engine.trainer.Trainer.fit"' in api
     shown = (site / "repository/configs/wgan_mnist.yaml.html").read_text(encoding="utf-8")

@@ -18,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+# The course's notebooks, and not what nbconvert or somebody's experiments leave beside them.
+DAYS = "day[1-7].ipynb"
 # What `prepare` writes. Its pages end in `.markdown`, so that nothing takes them for ours.
 MADE = ("api", "notebooks", "repository")
 
@@ -169,12 +171,26 @@ def for_site(text: str, folder: Path, repository: str = "") -> str:
     return "".join(lines)
 
 
+def one_title(text: str) -> str:
+    """Return Markdown whose second title, that in Chinese, is a bold line.
+
+    The site's menu would list the page twice.
+    """
+    lines = text.splitlines(keepends=True)
+    titles = [number for number, line in prose(text) if line.startswith("# ")]
+    for number in titles[1:]:
+        line = lines[number - 1]
+        end = line[len(line.rstrip()) :]
+        lines[number - 1] = f"**{line.strip('# ').rstrip()}**{end}"
+    return "".join(lines)
+
+
 def our_pages() -> list[Path]:
     """Return all pages that people read: Markdown of the repository, and the notebooks."""
     found = [*ROOT.glob("*.md"), ROOT / "tests/golden/DEVIATIONS.md"]
     for folder in ("docs", "notebooks", "homework"):
         found += (ROOT / folder).rglob("*.md")
-    found += (ROOT / "notebooks").glob("*.ipynb")
+    found += (ROOT / "notebooks").glob(DAYS)
     return sorted(path for path in found if ".ipynb_checkpoints" not in path.parts)
 
 
@@ -195,11 +211,11 @@ def prepare(repository: str = "") -> None:
         repository: as in `for_site`; with it, code has no pages on the site.
     """
     made = {DOCS / "notebooks" / "index.markdown": _notebooks(repository)}
-    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for notebook in sorted((ROOT / "notebooks").glob(DAYS)):
         content = json.loads(notebook.read_text(encoding="utf-8"))
         for cell in content["cells"]:
             if cell["cell_type"] == "markdown":
-                source = for_site("".join(cell["source"]), notebook.parent, repository)
+                source = for_site(one_title("".join(cell["source"])), notebook.parent, repository)
                 cell["source"] = source.splitlines(keepends=True)
         made[DOCS / "notebooks" / notebook.name] = json.dumps(content, indent=1)
     # Pages that are shown whole may link to further files.
@@ -235,7 +251,7 @@ def remove() -> None:
 
 def _notebooks(repository: str) -> str:
     page = ROOT / "notebooks" / "README.md"
-    days = sorted(path.name for path in page.parent.glob("day*.ipynb"))
+    days = sorted(path.name for path in page.parent.glob(DAYS))
     text = for_site(page.read_text(encoding="utf-8"), page.parent, repository)
     return f"{text}\n```{{toctree}}\n:hidden:\n\n" + "\n".join(days) + "\n```\n"
 
