@@ -73,6 +73,9 @@ def _confined(task: dict[str, Any]) -> Any:
             `preload`, modules to import first, since their import starts processes, as Paddle's;
             `weak`, whether to go on where the system has no Landlock or no seccomp.
     """
+    lacking = missing_isolation()
+    if lacking and not task["weak"]:
+        raise SystemExit(f"{lacking}: this must be allowed")
     box = Path(task["box"]).resolve()
     end_with_parent()
     _limit(task["memory"], task["seconds"])
@@ -97,8 +100,6 @@ def _confined(task: dict[str, Any]) -> Any:
     )
     # Last, since no socket can be made after it.
     confined = seccomp.confine() and confined
-    if not (confined or task["weak"]):
-        raise SystemExit(f"{missing_isolation()}: this must be allowed")
     # Where the system forbids to read them, their names are nobody's business either.
     sys.addaudithook(_guard(str(box), () if confined else tuple(task["denied"])))
     return kernel

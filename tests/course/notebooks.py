@@ -6,7 +6,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,18 @@ def hand_in(folder: Path, student: str, day: str, notebook: Any) -> Path:
     path = place / f"{day}.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
     return path
+
+
+@contextlib.contextmanager
+def copies_in(folder: Path) -> Iterator[None]:
+    """Keep what hidden tests look at in a folder of the test's own, and remove it."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(dir=folder) as copies:
+        tempfile.tempdir = copies
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def run_here(
@@ -92,7 +105,7 @@ def run_here(
         if not hidden:
             continue
         try:
-            with asking(here):
+            with asking(here), copies_in(folder):
                 run_hidden(tests[name])
         except Wrong as error:
             said[name] = str(error)

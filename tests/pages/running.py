@@ -20,6 +20,7 @@ import pytest
 
 from ppzoo import cli
 from ppzoo.config import load_config
+from ppzoo.course.cage import missing_isolation
 from ppzoo.course.checks import Namespace, asking
 
 from ..runs import ROOT, script
@@ -111,6 +112,8 @@ class Runner:
             os.chdir(words[0])
             return 0
         if is_plain and program == "ppzoo":
+            if words[:1] == ["grade"] and missing_isolation():
+                words.append("--weak-isolation")  # nothing is handed in, and nothing is run
             return _ended(lambda: cli.main(words))
         if is_plain and program == "python":
             return _ended(lambda: _interpreted(words))
