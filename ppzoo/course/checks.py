@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 LONGEST_ANSWER = 8 * 2**20  # characters
 LARGEST_FILE = 64 * 2**20  # bytes
-_OF_TESTS = re.compile(r"(?<![\w.])_[a-z]")
+_OF_TESTS = re.compile(r"(?<![\w.])_[a-z]| for ")
 
 
 class Wrong(AssertionError):
@@ -82,7 +82,7 @@ class NotComputed(Wrong):
 def failed(expression: str, name: str, text: str) -> NotComputed:
     """Return what to raise where a question ended in an error."""
     why = f"{name}: {text[:500]}"
-    if _OF_TESTS.search(expression):  # names that stand in the tests, and that no student has seen
+    if _OF_TESTS.search(expression):  # names and loops of the tests, which no student has seen
         return NotComputed(f"Your code failed in a test: {why}\n你的代码在测试中出错：{why}")
     return NotComputed(
         f"`{expression}` could not be computed: {why}\n无法计算 `{expression}`：{why}"

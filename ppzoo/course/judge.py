@@ -184,7 +184,7 @@ def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:
     message = ""
     if ran.status != "ok":
         shown = [output for output in ran.outputs if output["output_type"] == "error"]
-        message = str(shown[-1]["evalue"] or shown[-1]["ename"]) if shown else ran.status
+        message = _error(shown[-1]) if shown else ran.status
     try:
         with asking(kernel):
             run_hidden(tests)
@@ -195,6 +195,15 @@ def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:
         # What hidden tests say is meant for the student; what the kernel says may be anything.
         message = str(error) or "This is not right.\n答案不正确。"
     return Judged(0.0 if message or ran.status != "ok" else tests.points, tests.points, message)
+
+
+def _error(output: Any) -> str:
+    """Return what an error in a cell of tests says to the student."""
+    name, text = str(output["ename"]), str(output["evalue"])
+    if name == "AssertionError" and text:
+        return text  # the visible tests' own
+    what = f"{name}: {text}" if text else name
+    return f"Your code failed in a test: {what}\n你的代码在测试中出错：{what}"
 
 
 def run_hidden(tests: GradedCell) -> None:

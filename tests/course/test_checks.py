@@ -104,4 +104,5 @@ def test_names_that_stand_in_tests_only_are_not_shown_to_students() -> None:
     said = str(failed("list(_net(_pictures).shape)", "TypeError", "'NoneType' is no picture"))
     assert "_net" not in said
     assert "你的代码在测试中出错：TypeError: 'NoneType' is no picture" in said
+    assert "beta1_pow" not in str(failed("[k for k in beta1_pow]", "TypeError", "none"))
     assert "`answer_1.my_part`" in str(failed("answer_1.my_part", "NameError", "none"))

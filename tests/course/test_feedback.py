@@ -8,6 +8,7 @@ import re
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from ppzoo.course import judge
 from ppzoo.course.feedback import Judged, Stopped, as_html, as_page, score, warning
 
 
@@ -123,3 +124,12 @@ def test_a_page_without_a_notebook() -> None:
     assert "&lt;x&gt;: 0 / 8" in page
     assert 'missing: &lt;y&gt;<br><span lang="zh">没有</span>' in page
     assert "<x>" not in page
+
+
+def test_an_error_in_a_visible_test_is_the_students_unless_the_test_says_more() -> None:
+    said = judge._error({"ename": "AssertionError", "evalue": "too large · 过大"})
+    assert said == "too large · 过大"
+    said = judge._error({"ename": "AttributeError", "evalue": "'NoneType' has no 'backward'"})
+    assert said.startswith("Your code failed in a test: AttributeError: 'NoneType' has")
+    assert "你的代码在测试中出错：AttributeError" in said
+    assert "AssertionError" in judge._error({"ename": "AssertionError", "evalue": ""})
