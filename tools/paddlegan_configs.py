@@ -247,11 +247,11 @@ def table(rows: Iterable[Row]) -> str:
             "",
             f"PaddleGAN 的 {len(rows)} 个配置文件中，{trains} 个可以训练（trains），"
             f"{len(rows) - trains} 个可以解析（parses）。",
-            "*trains*：原文件训练两步，只用 `-o` 改了数据路径（数据为程序绘制）、训练长度、间隔、",
+            "*trains*：原文件训练两步，只用 `-o` 改了数据路径（数据为程序绘制）、训练长度、间隔、"
             "随机种子、设备（CPU）与批大小（至多 2）；损失、指标与教师网络以随机权重代替官方权重。",
-            "*evaluates*：该文件在训练中要求的评测，均已完成。*nothing* 表示文件没有 `validate`，",
+            "*evaluates*：该文件在训练中要求的评测，均已完成。*nothing* 表示文件没有 `validate`，"
             "或其中既无指标也无 `save_img`；训练后另用 `--evaluate-only --load` 绘制了测试图片。",
-            "*parses*：整个文件被读取，其中 ppzoo 已有的部分都经过检查；",
+            "*parses*：整个文件被读取，其中 ppzoo 已有的部分都经过检查；"
             "报错只有一句话，说明 ppzoo 还没有什么。",
             "",
             *HEAD,
