@@ -193,7 +193,7 @@ SUBMISSIONS: dict[str, tuple[Change, float, str]] = {
     ),
     "exits": (in_first_answer("raise SystemExit"), ALL - 1, "graded"),
     "prints": (in_first_answer("while True:\n    print('x' * 2**20)"), ALL - 1, None),
-    "remembers": (in_first_answer("x = [0]\nwhile True:\n    x += x"), ALL - 1, None),
+    "remembers": (in_first_answer("x = [bytes(2**28) for _ in range(20)]"), ALL - 1, "graded"),
     "edits": (edit_tests, 0, "graded"),
     "removes": (remove_tests, ALL, "graded"),
     "repeats": (repeat_a_test, 0, "graded"),

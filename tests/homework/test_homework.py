@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from ppzoo.course.cage import missing_isolation
 from ppzoo.course.grade import grade
 from ppzoo.course.kernel import Limits
 from ppzoo.course.notebooks import graded_cells, is_solution, is_tests, mark_of
-from tests.course.notebooks import DAYS, HOMEWORK, hand_in, run_here, solved, students, teachers
+from tests.course.notebooks import (
+    DAYS,
+    HOMEWORK,
+    cell_of,
+    hand_in,
+    run_here,
+    solved,
+    students,
+    teachers,
+)
 from tools.homework import LETTERS, STUB, refresh
 
 CODE_DAYS = ("day2", "day3", "day4", "day5", "day6")
@@ -168,6 +178,32 @@ def test_graded_in_earnest_solutions_get_all_and_blanks_nothing(tmp_path: Path) 
     for row in rows:
         assert row.max > 0
         assert row.points == (row.max if row.student == "solved" else 0), row
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Object of type")  # of nbgrader's database
+def test_nbgraders_own_autograder_judges_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nbgrader.apps import NbGraderAPI
+    from traitlets.config import Config
+
+    shutil.copytree(HOMEWORK / "source/day1", tmp_path / "source/day1")
+    notebook = solved("day1")
+    cell_of(notebook, "day1-answer-2")["source"] = 'answer_2 = "D"'
+    path = hand_in(tmp_path / "submitted", "one_wrong", "day1", notebook)
+    shutil.copy(HOMEWORK / "release/day1/quiz.json", path.parent)
+    config = Config()
+    config.CourseDirectory.root = str(tmp_path)
+    config.CourseDirectory.db_url = f"sqlite:///{tmp_path}/gradebook.db"
+    monkeypatch.chdir(tmp_path)
+    nbgrader = NbGraderAPI(config=config)
+    made = nbgrader.generate_assignment("day1", force=True, create=True)
+    assert made["success"], made
+    done = nbgrader.autograde("day1", "one_wrong", force=True, create=True)
+    assert done["success"], done
+    submission = nbgrader.get_submission("day1", "one_wrong")
+    assert (submission["score"], submission["max_score"]) == (7, 8)
 
 
 # The cell of a solution, what is wrong about it, the cell of tests that notices, and what it says.
