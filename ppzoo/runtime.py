@@ -4,8 +4,9 @@
 Paddle's CPU build computes on one thread unless told otherwise before it is imported, its bundled
 MKL takes a slow path on AMD processors, and glibc hands every large tensor back to the kernel as
 soon as it is freed, only to fault it in again page by page. `configure`, which `import ppzoo`
-calls, mends all three without touching anything that the user has set; the environment variable
-`PPZOO_RUNTIME=off` keeps it from doing anything. docs/benchmarks.md has the measurements.
+calls, mends all three without touching anything that the user has set, and silences what Paddle
+says where nothing is wrong; the environment variable `PPZOO_RUNTIME=off` keeps it from setting
+anything. docs/benchmarks.md has the measurements.
 """
 
 from __future__ import annotations
