@@ -139,12 +139,19 @@ COMPILED = {
     "owner": "libc.fcntl(PIPE, 8, os.getpid())",
     "owner_ex": "libc.fcntl(PIPE, 15, (ctypes.c_int * 2)(1, os.getpid()))",
     "signal": "libc.fcntl(PIPE, 10, 9)",
-    "owner_ioctl": "libc.ioctl(PIPE, 0x8901, ctypes.byref(ctypes.c_int(os.getpid())))",
+    "owner_ioctl": "libc.ioctl(SOCKET, 0x8901, ctypes.byref(ctypes.c_int(os.getpid())))",
     "priority": "libc.setpriority(0, os.getpid(), libc.getpriority(0, os.getpid()))",
     "queue": "(lambda n: n if n == -1 else libc.msgctl(n, 0, None))(libc.msgget(0, 0o600))",
     "semaphore": "(lambda n: n if n == -1 else libc.semctl(n, 0, 0))(libc.semget(0, 1, 0o600))",
     "memory": "(lambda n: n if n == -1 else libc.shmctl(n, 0, None))(libc.shmget(0, 9, 0o600))",
 }
+
+
+# One of those by which the kernel is spoken to.
+A_SOCKET = (
+    "next(int(name) for name in os.listdir('/proc/self/fd')"
+    " if os.path.realpath(f'/proc/self/fd/{name}').rpartition('/')[2].startswith('socket:'))"
+)
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +177,7 @@ def test_compiled_code_is_bound(
         clone = 56 if platform.machine() == "x86_64" else 220
         code = COMPILED[name].replace("SECRET", repr(bytes(secret))).replace("CLONE", str(clone))
         code = code.replace("OTHER", str(other.pid)).replace("PIPE", "os.pipe()[0]")
+        code = code.replace("SOCKET", A_SOCKET)
         # A regression leaves no second kernel behind.
         code = f"code = {code}\nif os.getpid() != own:\n    os._exit(0)\ncode"
         ran = isolated.run(f"import ctypes, os\nlibc, own = ctypes.CDLL(None), os.getpid()\n{code}")
