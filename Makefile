@@ -29,7 +29,7 @@ demo: $(STAMP)  ## train a GAN on handwritten digits, minutes on a CPU
 	@$(PY) tools/main.py -c configs/demo/dcgan_digits.yaml
 
 test: $(STAMP)  ## run the whole test suite, on two processes (JOBS=2)
-	@$(PY) -m pytest -n $(JOBS) $(ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-family: named-family $(STAMP)  ## run one family's tests and sweeps: make test-family F=dcgan
 	@$(PY) -m pytest -n $(JOBS) -k "$(F)" $(ARGS)

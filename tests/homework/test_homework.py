@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -197,6 +199,9 @@ def test_nbgraders_own_autograder_judges_alike(
     config.CourseDirectory.root = str(tmp_path)
     config.CourseDirectory.db_url = f"sqlite:///{tmp_path}/gradebook.db"
     monkeypatch.chdir(tmp_path)
+    # It calls `alembic` by its name, and an environment need not be activated to run tests.
+    scripts = sysconfig.get_path("scripts")
+    monkeypatch.setenv("PATH", os.pathsep.join([scripts, os.environ.get("PATH", "")]))
     nbgrader = NbGraderAPI(config=config)
     made = nbgrader.generate_assignment("day1", force=True, create=True)
     assert made["success"], made
