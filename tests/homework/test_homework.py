@@ -211,6 +211,38 @@ def test_nbgraders_own_autograder_judges_alike(
     assert (submission["score"], submission["max_score"]) == (7, 8)
 
 
+# The day and the number of a question, letters that are wrong, and what is said of one of them.
+WRONG_LETTERS = [
+    ("day1", 1, "ABD", "A GAN never needs to know which latent"),
+    ("day1", 3, "AB", "is right, but something is missing"),
+    ("day1", 4, "B", "The labels are exchanged"),
+    ("day1", 5, "B", "adversarial training of classifiers against attacks"),
+    ("day1", 6, "ABCD", "Real samples do not pass through G"),
+    ("day1", 7, "ABCD", "DCGAN has no pooling"),
+    ("day4", 1, "B", "sharpness is not a matter of colours"),
+    ("day4", 4, "ABC", "What moves would smear"),
+    ("day5", 2, "C", "The dense flow comes afterwards"),
+    ("day5", 4, "ABCD", "It may be anyone"),
+]
+
+
+@pytest.mark.parametrize(("day", "number", "letters", "feedback"), WRONG_LETTERS)
+def test_wrong_letters_get_their_feedback(
+    day: str,
+    number: int,
+    letters: str,
+    feedback: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"{day}-question-{number}"
+    change = {f"{day}-answer-{number}": lambda _: f'answer_{number} = "{letters}"'}
+    said = run_here(day, tmp_path, change, {name})[name]
+    assert feedback in said
+    assert re.search("[\u4e00-\u9fff]", said)
+
+
 # The cell of a solution, what is wrong about it, the cell of tests that notices, and what it says.
 # ruff: noqa: E501
 MISTAKES = [
