@@ -68,6 +68,16 @@ class Shows(nn.Layer):
         return paddle.concat([first + 0 * faces[:, 3:4], 0 * faces[:, 4:]], axis=1)
 
 
+class Repeats(nn.Layer):
+    """Draws faces as they were, whatever is heard.
+
+    A spectrogram's last bit depends on where its arrays lie in memory, and that bit may be a level.
+    """
+
+    def forward(self, mels, faces):
+        return faces[:, 3:]
+
+
 def ramp(seconds):
     """A sound whose column c is c / 255, so that `Shows` draws it as the level c."""
     columns = round(80 * seconds) + 1
@@ -572,7 +582,7 @@ class TestRun:
         assert probe(tmp_path / "p.mp4").has_audio
 
     def test_weights_are_read_once(self, weights, tmp_path, monkeypatch):
-        made = predictor(weights, Shows(), box=BOX)
+        made = predictor(weights, Repeats(), box=BOX)
         monkeypatch.setattr(wav2lip, "read", None)
         path = film(tmp_path / "a.mp4", [picture()] * 5)
         wav = sound(tmp_path / "a.wav", 0.2)
