@@ -8,6 +8,8 @@ import contextlib
 
 import pytest
 
+from ppzoo import registry
+
 from ..runs import ROOT
 from .blocks import EXECUTED, SHELL, blocks, pages, stray_marks
 from .running import Runner
@@ -51,7 +53,19 @@ def test_blocks_have_marks_that_mean_something(page):
     assert stray_marks(page) == 0
 
 
+@pytest.fixture
+def own_names():
+    """Forget afterwards what a page registered: it is no business of later tests."""
+    yield
+    for table in vars(registry).values():
+        if isinstance(table, registry.Registry):
+            for name, entry in list(table._entries.items()):
+                if entry.__module__.partition(".")[0] not in ("ppzoo", "ppgan", "paddle"):
+                    del table._entries[name]
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_names")
 @pytest.mark.parametrize("page", EXECUTED_PAGES, ids=name_of)
 def test_page(page, store, tmp_path, monkeypatch, capsys):
     world = World(tmp_path, store)
