@@ -10,9 +10,10 @@ import socket
 import sys
 
 # Two workers of one thread each finish sooner than one process of two threads, and two of two would
-# fight over the cores. Set before anything imports paddle, which reads it once.
+# fight over the cores. Set before anything imports paddle, which reads it once; not by default,
+# because the process that starts the workers has imported ppzoo, whose choice they inherit.
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import numpy as np
 import pytest

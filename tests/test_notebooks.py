@@ -126,7 +126,7 @@ def test_named_configs_exist(path: Path) -> None:
 def test_notebook_runs_from_top_to_bottom_without_a_network(path: Path) -> None:
     run = [sys.executable, "tools/notebooks.py", "run", "--no-save", path.stem]
     # One thread: others that wait for it would count as work.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     done = subprocess.run(
         run, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=PATIENCE
     )

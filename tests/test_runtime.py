@@ -332,6 +332,13 @@ def test_threads_are_the_users_where_there_is_a_setting(number: str) -> None:
     assert done.stdout.strip() == number
 
 
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="pytest runs without workers")
+def test_workers_of_pytest_compute_on_one_thread_each() -> None:
+    # In processes started by them, too: results are compared with theirs bit for bit.
+    assert runtime.threads() == 1
+    assert os.environ["MKL_NUM_THREADS"] == os.environ["OMP_NUM_THREADS"] == "1"
+
+
 def test_threads_can_be_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
     monkeypatch.setattr(runtime, "_thread_setters", lambda: (given.append,))

@@ -22,7 +22,7 @@ import numpy as np
 
 from ppzoo import cli
 from ppzoo.errors import UserError, WeightsError
-from ppzoo.runtime import is_out_of_memory
+from ppzoo.runtime import is_out_of_memory, restore_threads
 from tools.paddlegan_scripts import check_files
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".avi", ".webm", ".gif")
@@ -145,6 +145,7 @@ class Network:
             self._predictor.run()
         except Exception as error:  # Paddle's, which are of many classes
             raise UserError(self._why(error, arrays[0].shape)) from error
+        restore_threads()
         names = self._predictor.get_output_names()
         return [self._predictor.get_output_handle(name).copy_to_cpu() for name in names]
 

@@ -108,7 +108,7 @@ def _describe_text(head: bytes) -> str | None:
     if start.startswith(("{", "[")):
         return (
             "JSON text, often a server's error message saved in place of the file: "
-            f"{_AGAIN} and check its address {_beginning(text)}"
+            f"{_AGAIN} and check its address{_beginning(text)}"
         )
     return f"a text file, which cannot hold weights{_beginning(text)}"
 
