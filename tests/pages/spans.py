@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from ..runs import ROOT
 from .blocks import pages as pages_with_blocks
 
-_MARKDOWN = MarkdownIt("commonmark").enable("table")
+MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def texts(path: Path) -> list[Text]:
 def sentences(text: Text) -> list[Sentences]:
     """Return the parts of a text that have code in them."""
     found: dict[int, list[str]] = {}
-    for token in _MARKDOWN.parse(text.markdown):
+    for token in MARKDOWN.parse(text.markdown):
         if token.type == "inline":
             # The cells of a row stand in one line, and speak of one thing.
             spans = found.setdefault(token.map[0] + 1, [])
