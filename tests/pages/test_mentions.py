@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ..runs import ROOT
@@ -57,6 +59,18 @@ def test_commands_in_texts_of_notebooks_are_right(path):
     for text in texts(path):  # those of pages are executed
         for command in commands_of_blocks(path, text):
             check_command(command)
+
+
+def test_messages_of_ours_are_quoted_as_they_are():
+    source = " ".join(file.read_text(encoding="utf-8") for file in (ROOT / "ppzoo").rglob("*.py"))
+    source = re.sub(r'"\s+f?"', "", source)  # texts that go on in the next line
+    page = texts(ROOT / "docs" / "troubleshooting.md")
+    spans = [span for text in page for part in sentences(text) for span in part.spans]
+    quoted = [span for span in spans if span.startswith("... ")]
+    assert len(quoted) > 2
+    for message in quoted:
+        start = message.removeprefix("... ").partition("'")[0].removesuffix("...").strip()
+        assert start in source, message
 
 
 def test_all_kinds_of_texts_are_read():
