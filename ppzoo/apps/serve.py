@@ -2,8 +2,9 @@
 """`ppzoo serve`: a trained network behind an address, which answers a picture with a picture.
 
 POST a picture's bytes to `/predict` and get a PNG; `/` is a page to try it in the browser. Mistakes
-of the caller are sentences, `{"error": ...}`, with a status from 400 on. One picture is computed at
-a time, others wait for their turn.
+of the caller are sentences, `{"error": ...}`, with a status from 400 on; only what never gets here
+(bytes that are no HTTP, a wrong host, too many callers) the libraries below refuse in words of
+theirs. One picture is computed at a time, others wait for their turn.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ def make_app(
     _check_installed()
     import paddle
     from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
     from starlette.requests import ClientDisconnect
@@ -136,10 +138,16 @@ def make_app(
         return JSONResponse({"error": str(error)}, getattr(error, "status", 500))
 
     async def fail(request: Request, error: Exception) -> Response:
-        _LOG.error("%s", error)  # which may name files of this computer
+        # Neither leaves this computer, whose files it may name. Faults of the code the server logs.
+        if isinstance(error, UserError):
+            _LOG.error("%s", error)
         return JSONResponse(
             {"error": "the server cannot compute this; what is wrong stands in its log"}, 500
         )
+
+    async def direct(request: Request, error: Any) -> Response:
+        sentence = f"{error.detail}: POST a picture to /predict, or open / in a browser"
+        return JSONResponse({"error": sentence}, error.status_code, error.headers)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -150,7 +158,12 @@ def make_app(
     return Starlette(
         routes=[Route("/", show), Route("/predict", predict, methods=["POST"])],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
-        exception_handlers={_RefusedError: refuse, UserError: fail},
+        exception_handlers={
+            _RefusedError: refuse,
+            HTTPException: direct,
+            UserError: fail,
+            Exception: fail,
+        },
         lifespan=lifespan,
     )
 

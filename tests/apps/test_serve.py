@@ -117,9 +117,15 @@ def test_forms_are_told_how_it_goes(address: str) -> None:
     assert "--data-binary" in answer.json()["error"]
 
 
-def test_other_methods_and_places(address: str) -> None:
-    assert requests.get(f"{address}/predict", timeout=30).status_code == 405
-    assert requests.get(f"{address}/../etc/passwd", timeout=30).status_code == 404
+@pytest.mark.parametrize(
+    ("method", "place", "status"),
+    [("GET", "predict", 405), ("PUT", "predict", 405), ("POST", "", 405), ("GET", "passwd", 404)],
+)
+def test_other_methods_and_places(address: str, method: str, place: str, status: int) -> None:
+    answer = requests.request(method, f"{address}/{place}", timeout=30)
+    assert answer.status_code == status
+    assert "POST a picture to /predict" in answer.json()["error"]
+    assert ("allow" in answer.headers) == (status == 405)
 
 
 def test_a_page_of_the_internet_cannot_ask_through_a_name_of_its_own(address: str) -> None:
@@ -283,6 +289,7 @@ def test_a_fault_of_the_code_is_not_blamed_on_the_picture() -> None:
     with serving(make_app(fail)) as address:
         answer = posted(address, bytes_of(photo()))
     assert answer.status_code == 500
+    assert "what is wrong stands in its log" in answer.json()["error"]
     assert "secret" not in answer.text
 
 
