@@ -47,7 +47,8 @@ def new_project(folder: str | os.PathLike[str]) -> Path:
     Raises:
         UserError: the folder holds something, its name suits no package, or it cannot be written.
     """
-    target = Path(os.path.abspath(Path(folder).expanduser()))
+    # Not Path.expanduser, which raises where a `~name` is nobody's.
+    target = Path(os.path.abspath(os.path.expanduser(folder)))
     name = _package_name(target)
     try:
         if target.exists() and any(path.name != ".git" for path in target.iterdir()):
@@ -82,9 +83,13 @@ def run(args: argparse.Namespace) -> None:
         UserError: the folder cannot be used.
     """
     project = new_project(args.folder)
+    try:
+        near = os.path.relpath(project)
+    except ValueError:  # on another drive of Windows's
+        near = str(project)
     sys.stdout.write(
         f"project: {project}\n"
-        f"  cd {shlex.quote(os.path.relpath(project))}\n"
+        f"  cd {shlex.quote(near)}\n"
         "  python draw_pictures.py   # or put pictures of your own into pictures/\n"
         "  python train.py           # a minute or two on a CPU\n"
         "  python -m pytest          # two steps of training, as a test\n"

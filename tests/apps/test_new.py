@@ -154,6 +154,29 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         new_project(tmp_path / "file")
 
 
+def test_a_home_that_nobody_has_is_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert new_project("~nobody-of-this-name/fine_gan") == (
+        tmp_path / "~nobody-of-this-name" / "fine_gan"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert new_project("~/at_home") == tmp_path / "at_home"
+
+
+def test_a_project_on_another_drive_is_named_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def relpath(path: object) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr("ppzoo.apps.new.os.path.relpath", relpath)
+    assert cli.main(["new", str(tmp_path / "fine_gan")]) == 0
+    assert f"  cd {tmp_path / 'fine_gan'}\n" in capsys.readouterr().out
+
+
 def test_an_empty_clone_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "fine_gan"
     (folder / ".git").mkdir(parents=True)
