@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,9 @@ def normalised(answer: Any) -> str | None:
         answer = "".join(map(str, answer))
     if not isinstance(answer, str):
         return None
-    letters = sorted({one for one in answer.upper() if one.isalpha()})
+    # Chinese keyboards also write letters of full width, which look like these.
+    plain = unicodedata.normalize("NFKC", answer).upper()
+    letters = sorted({one for one in plain if one.isalpha()})
     return "".join(letters) or None
 
 

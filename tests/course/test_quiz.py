@@ -22,7 +22,7 @@ def quiz(tmp_path: Path) -> Quiz:
     return Quiz(path)
 
 
-@pytest.mark.parametrize("answer", ["AC", "ca", "A, C", ["A", "C"], {"C", "A"}])
+@pytest.mark.parametrize("answer", ["AC", "ca", "A, C", ["A", "C"], {"C", "A"}, "ＡＣ", "ａ、ｃ"])
 def test_right_answers_in_any_order_and_form(quiz: Quiz, answer: object) -> None:
     assert quiz.check("q", answer).right
 
