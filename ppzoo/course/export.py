@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: see `export_markdown`.
     """
+    if not Path(args.notebook).is_file():  # a folder such as `.` has no name to make another of
+        raise DataError(f"there is no notebook {args.notebook}")
     target = args.output or Path(args.notebook).with_suffix(".md")
     written = export_markdown(args.notebook, target)
     sys.stdout.write("".join(f"{path}\n" for path in written))

@@ -108,6 +108,15 @@ def test_what_is_no_notebook_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "Expecting value" not in said
 
 
+def test_a_folder_is_no_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".", "/", "day2"):
+        assert main(["homework", "export", name]) == 2
+        assert f"error: there is no notebook {name}\n" in capsys.readouterr().err
+
+
 def test_mistakes(notebook: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"end in \.md"):
         export_markdown(notebook, tmp_path / "day2.txt")
