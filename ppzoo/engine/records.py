@@ -30,8 +30,10 @@ def read_curves(run_dir: str | os.PathLike[str]) -> dict[str, Curve]:
         run_dir: the run folder, or any folder with `vdlrecords.*.log` files.
 
     Raises:
-        DataError: there is no log, one that cannot be read, or none with a scalar in it.
+        DataError: there is no folder, no log, one that cannot be read, or none with a scalar in it.
     """
+    if not os.path.isdir(run_dir):
+        raise DataError(f"there is no folder {os.fspath(run_dir)}: name that of a run")
     # By name: VisualDL puts the time of its making there.
     paths = sorted(Path(run_dir).glob("vdlrecords.*.log"))
     if not paths:

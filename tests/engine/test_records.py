@@ -54,6 +54,13 @@ def test_a_folder_without_logs_says_so(tmp_path: Path) -> None:
         read_curves(tmp_path)
 
 
+def test_a_folder_that_is_none_is_not_blamed_on_the_config(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("nowhere", "file"):
+        with pytest.raises(DataError, match=f"there is no folder .*{name}: name that of a run"):
+            read_curves(tmp_path / name)
+
+
 def test_a_log_without_scalars_says_so(tmp_path: Path) -> None:
     path = tmp_path / "vdlrecords.1000000001.log"
     path.write_bytes(b"")
