@@ -19,12 +19,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ppzoo.atomic import atomic_write
-from ppzoo.course.notebooks import graded_cells, read_notebook
-from ppzoo.course.quiz import Key, seal
-from ppzoo.errors import MissingExtraError
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-HOMEWORK = Path(__file__).parents[1] / "homework"
+from ppzoo.atomic import atomic_write  # noqa: E402
+from ppzoo.course.notebooks import graded_cells, read_notebook  # noqa: E402
+from ppzoo.course.quiz import Key, seal  # noqa: E402
+from ppzoo.errors import DataError, MissingExtraError, UserError  # noqa: E402
+
+HOMEWORK = ROOT / "homework"
 STUB = "pass  # YOUR CODE HERE · 在这里写你的代码"
 # What follows an answer of letters, so that there is one line to edit and nothing to replace.
 LETTERS = '# YOUR CODE HERE: between the quotes, such as "AC" · 在引号中填写，例如 "AC"'
@@ -37,17 +40,28 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, exit with 1 if stale")
     parser.add_argument("--homework", type=Path, default=HOMEWORK, metavar="FOLDER")
     args = parser.parse_args()
-    stale = refresh(args.homework, write=not args.check)
+    try:
+        stale = refresh(args.homework, write=not args.check)
+    except UserError as error:
+        sys.exit(f"error: {error}")
     for path in stale:
         print(f"{'stale' if args.check else 'written'}: {path}")
     return 1 if stale and args.check else 0
 
 
 def refresh(homework: Path, write: bool = True) -> list[Path]:
-    """Return the files that are not what they should be, and write them unless told otherwise."""
+    """Return the files that are not what they should be, and write them unless told otherwise.
+
+    Raises:
+        DataError: there is no teacher's notebook, or one that cannot be read.
+        MissingExtraError: nbgrader is not installed.
+    """
+    notebooks = sorted(homework.glob("source/*/*.ipynb"))
+    if not notebooks:
+        raise DataError(f"{homework} has no notebooks: expected source/day1/day1.ipynb and so on")
     with tempfile.TemporaryDirectory() as name:
         wanted: dict[Path, bytes | None] = {}
-        for notebook in sorted(homework.glob("source/*/*.ipynb")):
+        for notebook in notebooks:
             if sealed := sealed_questions(notebook):
                 wanted[notebook.with_name("quiz.json")] = sealed
         made = Path(name) / "source"

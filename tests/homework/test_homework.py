@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +28,7 @@ from tests.course.notebooks import (
     students,
     teachers,
 )
-from tools.homework import LETTERS, STUB, refresh
+from tools.homework import LETTERS, ROOT, STUB, refresh
 
 CODE_DAYS = ("day2", "day3", "day4", "day5", "day6")
 
@@ -45,6 +47,18 @@ def test_there_is_homework_for_six_days() -> None:
 
 def test_the_release_is_what_nbgrader_makes_of_the_source() -> None:
     assert refresh(HOMEWORK, write=False) == []
+
+
+def test_a_folder_without_homework_is_not_called_fresh(tmp_path: Path) -> None:
+    (tmp_path / "source" / "day1").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        run = subprocess.run(
+            [sys.executable, "-B", ROOT / "tools/homework.py", "--check", "--homework", folder],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert run.returncode == 1
+        assert run.stderr.startswith(f"error: {folder} has no notebooks: expected source/day1")
+        assert "Traceback" not in run.stderr
 
 
 @pytest.mark.parametrize("day", DAYS)
