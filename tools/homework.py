@@ -56,7 +56,9 @@ def refresh(homework: Path, write: bool = True) -> list[Path]:
         DataError: there is no teacher's notebook, or one that cannot be read.
         MissingExtraError: nbgrader is not installed.
     """
-    notebooks = sorted(homework.glob("source/*/*.ipynb"))
+    notebooks = sorted(
+        path for path in homework.glob("source/*/*.ipynb") if _is_ours(path.relative_to(homework))
+    )
     if not notebooks:
         raise DataError(f"{homework} has no notebooks: expected source/day1/day1.ipynb and so on")
     with tempfile.TemporaryDirectory() as name:
@@ -65,7 +67,7 @@ def refresh(homework: Path, write: bool = True) -> list[Path]:
             if sealed := sealed_questions(notebook):
                 wanted[notebook.with_name("quiz.json")] = sealed
         made = Path(name) / "source"
-        shutil.copytree(homework / "source", made)
+        shutil.copytree(homework / "source", made, ignore=shutil.ignore_patterns(".*"))
         for path, content in wanted.items():
             (made / path.relative_to(homework / "source")).write_bytes(content or b"")
         generate(Path(name))
@@ -76,7 +78,7 @@ def refresh(homework: Path, write: bool = True) -> list[Path]:
             if path.is_file():
                 wanted[homework / "release" / path.relative_to(release)] = path.read_bytes()
     for path in (homework / "release").rglob("*"):
-        if path.is_file() and path not in wanted and ".ipynb_checkpoints" not in path.parts:
+        if path.is_file() and path not in wanted and _is_ours(path.relative_to(homework)):
             wanted[path] = None
     stale = [path for path, content in wanted.items() if _content(path) != content]
     for path in stale if write else ():
@@ -137,6 +139,11 @@ def generate(course: Path) -> None:
         result: dict[str, Any] = api.generate_assignment(day, force=True, create=True)
         if not result["success"]:
             raise SystemExit(f"nbgrader could not make {day}:\n{result.get('log', '')}")
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell a file from what Jupyter and systems leave beside it, in hidden files and folders."""
+    return not any(part.startswith(".") for part in path.parts)
 
 
 def _content(path: Path) -> bytes | None:

@@ -16,7 +16,7 @@ from ppzoo.course.judge import run_hidden
 from ppzoo.course.notebooks import graded_cells, is_tests, mark_of, read_notebook
 
 HOMEWORK = Path(__file__).parents[2] / "homework"
-DAYS = sorted(path.name for path in (HOMEWORK / "source").iterdir())
+DAYS = sorted(path.stem for path in (HOMEWORK / "source").glob("day*/day?.ipynb"))
 
 
 def teachers(day: str) -> Any:
@@ -80,7 +80,7 @@ def run_here(
         hidden: run the hidden tests as well.
     """
     for path in (HOMEWORK / "source" / day).iterdir():
-        if path.suffix != ".ipynb":
+        if path.is_file() and path.suffix != ".ipynb":  # Jupyter keeps a folder beside it
             shutil.copy(path, folder)
     notebook = teachers(day)
     tests = graded_cells(notebook)

@@ -49,6 +49,16 @@ def test_the_release_is_what_nbgrader_makes_of_the_source() -> None:
     assert refresh(HOMEWORK, write=False) == []
 
 
+def test_what_jupyter_leaves_beside_a_notebook_is_no_homework(tmp_path: Path) -> None:
+    for part in ("source", "release"):
+        shutil.copytree(HOMEWORK / part / "day1", tmp_path / part / "day1")
+        for place in (tmp_path / part, tmp_path / part / "day1"):
+            (place / ".ipynb_checkpoints").mkdir(exist_ok=True)
+            shutil.copy(HOMEWORK / "source/day1/day1.ipynb", place / ".ipynb_checkpoints")
+            (place / ".DS_Store").write_bytes(b"of a Mac")
+    assert refresh(tmp_path, write=False) == []
+
+
 def test_a_folder_without_homework_is_not_called_fresh(tmp_path: Path) -> None:
     (tmp_path / "source" / "day1").mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "nowhere"):
