@@ -91,7 +91,7 @@ def found(tmp_path: Path, notebook: dict) -> str:
 
 
 def test_there_are_notebooks() -> None:
-    assert SAVED
+    assert [path.stem for path in SAVED] == [f"day{number}" for number in range(1, 8)]
 
 
 @pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
@@ -289,6 +289,16 @@ def test_the_network_is_out_of_reach(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "asked for the network: 203.0.113.1" in said[0]
     assert "asked for the network: example.org" in said[1]
     assert said[2].strip() == str(ROOT / "ppzoo/__init__.py")
+
+
+def test_notebooks_of_ones_own_are_left_alone_unless_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
+    for name in ("day1", "day2", "day1.nbconvert", "Untitled"):
+        (tmp_path / f"{name}.ipynb").write_text("{}")
+    assert [path.stem for path in notebooks.notebook_paths([])] == ["day1", "day2"]
+    assert notebooks.notebook_paths(["Untitled"]) == [tmp_path / "Untitled.ipynb"]
 
 
 def test_an_unknown_day_is_named() -> None:

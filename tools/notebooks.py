@@ -28,6 +28,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tools.pages import DAYS  # noqa: E402
+
 FOLDER = ROOT / "notebooks"
 SWITCH = "FULL_SIZE = False"
 LARGEST_NOTEBOOK = 1_000_000
@@ -63,9 +65,9 @@ sys.addaudithook(_forbid_network)
 
 
 def notebook_paths(names: list[str]) -> list[Path]:
-    """Return the notebooks of these names, such as `day1`; all if none is named."""
+    """Return the notebooks of these names, such as `day1`; all of the course if none is named."""
     if not names:
-        return sorted(FOLDER.glob("*.ipynb"))
+        return sorted(FOLDER.glob(DAYS))
     paths = [FOLDER / f"{Path(name).stem}.ipynb" for name in names]
     for path in paths:
         if not path.is_file():
