@@ -136,6 +136,11 @@ def run(args: argparse.Namespace) -> int:
         int(memory) if math.isfinite(memory) else memory,
         args.weak_isolation,
     )
+    if names := _left_out(Path(args.submissions)):
+        sys.stderr.write(
+            f"warning: {args.submissions} holds files, which are no student's folder and are not "
+            f"graded: {names}\n"
+        )
     with _asked_to_end():
         grades = grade(
             args.homework, args.submissions, args.output, limits=limits, jobs=args.jobs, hear=_say
@@ -488,6 +493,15 @@ def _students(submissions: Path, days: list[Day]) -> list[Path]:
     if not found:
         raise DataError(f"{submissions} has no folders: expected one for each student")
     return found
+
+
+def _left_out(submissions: Path) -> str:
+    """Return the names of what lies among students' folders: archives, notebooks of somebody's."""
+    if not submissions.is_dir():
+        return ""
+    files = (path for path in submissions.iterdir() if path.is_file())
+    names = sorted(_readable(path.name) for path in files if not path.name.startswith("."))
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _denied(days: list[Day], submissions: Path, out: Path) -> tuple[str, ...]:

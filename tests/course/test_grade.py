@@ -370,6 +370,24 @@ def test_one_students_folder_is_refused(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_files_beside_the_students_folders_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in/wang").mkdir(parents=True)
+    command = ["grade", str(SOURCE / "day1"), str(tmp_path / "in"), "--weak-isolation"]
+    command += ["-o", str(tmp_path / "out")]
+    (tmp_path / "in/.DS_Store").write_bytes(b"")
+    assert main(command) == 0
+    assert "warning" not in capsys.readouterr().err
+    for name in ("李明.zip", "lin.ipynb"):
+        (tmp_path / "in" / name).write_bytes(b"")
+    assert main(command) == 0
+    assert "are not graded: lin.ipynb, 李明.zip\n" in capsys.readouterr().err
+    for number in range(9):
+        (tmp_path / f"in/{number}.zip").write_bytes(b"")
+    assert module._left_out(tmp_path / "in") == "0.zip, 1.zip, 2.zip, 3.zip, 4.zip and 6 more"
+
+
 def test_students_have_totals(tmp_path: Path) -> None:
     rows = [
         Grade("a", "day1", 8, 8, "graded"),
