@@ -131,7 +131,7 @@ def parse_yaml(text: str, file: str | None = None) -> Node | None:
         return None if root is None else _Converter(file).convert(root, _line(root), depth=0)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        line, explained = _without_colon(text, line) or (line, _explained(error, line))
+        line, explained = _mistyped(text, line) or (line, _explained(error, line))
         place = Origin(name, line if file else 0)
         raise ConfigError(f"{place}: not valid YAML: {explained}") from None
     except ReaderError as error:
@@ -282,8 +282,8 @@ def _explained(error: MarkedYAMLError, line: int) -> str:
     return "; ".join([problem, *hints])
 
 
-def _without_colon(text: str, line: int) -> tuple[int, str] | None:
-    """Return the line of a key that has no colon, and a sentence; None if there is none near.
+def _mistyped(text: str, line: int) -> tuple[int, str] | None:
+    """Return the line of a key without a colon or spaces, and a sentence; None if none is near.
 
     Args:
         text: the document.
@@ -291,6 +291,13 @@ def _without_colon(text: str, line: int) -> tuple[int, str] | None:
     """
     lines = text.splitlines()
     for number in range(min(line, len(lines)), max(0, line - _REACH - 1), -1):
+        code = lines[number - 1].lstrip()
+        indent = lines[number - 1][: -len(code)] if code else ""
+        if odd := indent.strip(" \t"):
+            return number, (
+                f"the line begins with U+{ord(odd[0]):04X}, which looks like a space and is none "
+                "in YAML: type half-width spaces"
+            )
         found = _NO_COLON.fullmatch(lines[number - 1])
         if found is None:
             continue

@@ -151,6 +151,8 @@ def test_values_of_overrides_have_no_line() -> None:
         ("a: 1\nb：800\nc: 2\n", 2, "type 'b: 800'"),
         ("a: 1\n\nmodel：\n  name: x\n", 3, "type 'model:'"),
         ("a: 1\nb：800\n", 2, "type 'b: 800'"),
+        ("a:\n\u3000\u3000b: 1\n  c: 2\n", 2, "the line begins with U+3000, which looks like a"),
+        ("a:\n  b: 1\n \xa0c: 2\n", 3, "the line begins with U+00A0, which looks like a space"),
         ("b:800\nc: 2\n", 1, "a space is missing after the colon: type 'b: 800'"),
         ("a: b: c\n", 1, "not valid YAML"),
         ("a: *missing\n", 1, "undefined alias"),
