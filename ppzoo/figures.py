@@ -38,7 +38,7 @@ def draw_curves(
     Args:
         panels: for each panel's title its curves by label, each (x, y), such as a `Curve`.
         xlabel: what x is.
-        log: titles of the panels whose y axis is logarithmic.
+        log: titles of the panels whose y axis is logarithmic, if they are there.
         smooth: each point is the mean of this many before it; 1 draws what was measured.
 
     Raises:
@@ -178,6 +178,8 @@ def _sheets(
     films = [[_film(film) for film in row] for row in rows.values()]
     lengths = {len(film) for row in films for film in row if len(film) != 1}
     columns = max((len(row) for row in films), default=0)
+    if columns and not lengths:
+        raise ValueError("expected films of two frames or more, got pictures only: nothing moves")
     if len(lengths) != 1 or len(titles) > columns:
         raise ValueError(
             f"expected films of one length in at least {len(titles)} columns, got films of "

@@ -213,6 +213,11 @@ def test_films_that_cannot_be_shown_are_refused(rows: dict, options: dict) -> No
         figures.draw_film(rows, **options)
 
 
+def test_pictures_alone_are_no_film() -> None:
+    with pytest.raises(ValueError, match="two frames or more, got pictures only"):
+        figures.draw_film({"a": [film_of(1)]})
+
+
 def test_without_ipython_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "IPython.display", None)
     with pytest.raises(MissingExtraError, match=r"ppzoo\[course\]"):
