@@ -119,7 +119,7 @@ def _is_list(lines: list[str]) -> bool:
 
 
 def leave_out(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out what has no docstring of ours."""
+    """Leave out fields of named tuples, whose docstrings are Python's: their class says it."""
     text = getattr(obj, "__doc__", None) or ""
     return True if text.startswith("Alias for field number") else None
 
