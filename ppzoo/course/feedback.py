@@ -218,7 +218,7 @@ def _formula(tex: str) -> str:
 
     image = io.BytesIO()
     try:
-        known = re.sub(r"\\[lr]Vert\b", r"\\Vert ", tex)
+        known = re.sub(r"\\[lr]Vert(?![A-Za-z])", r"\\Vert ", tex)
         math_to_image(f"${known}$", image, dpi=100, format="svg")
     except ValueError:
         return f"<code>{html.escape(tex)}</code>"

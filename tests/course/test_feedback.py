@@ -108,6 +108,14 @@ def test_a_formula_that_cannot_be_drawn_is_shown_as_written() -> None:
     assert "<code>\\nosuch{x}</code>" in as_html(new_notebook(cells=[cell]), {}, "a", [], [])
 
 
+def test_norms_of_the_homework_are_drawn() -> None:
+    source = r"$\lVert x \rVert_1$"
+    cell = new_markdown_cell(source, metadata={"nbgrader": {"grade_id": "text"}})
+    page = as_html(new_notebook(cells=[cell]), {}, "a", [], [])
+    assert '<img class="formula"' in page
+    assert "<code>" not in page
+
+
 def test_a_cell_without_points_is_not_right_by_that() -> None:
     judged = {
         "right": Judged(0, 0, ""),
