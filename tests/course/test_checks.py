@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from pathlib import Path
 
@@ -84,6 +85,23 @@ def test_files_that_were_handed_in(
     with pytest.raises(Wrong, match="at most"):
         handed_in("own.png")
     assert len(list(copies.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_pipes_and_folders_are_no_files(tmp_path: Path, copies: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")  # which would be waited for
+    (tmp_path / "folder.png").mkdir()
+    for name in ("pipe.png", "folder.png"):
+        with pytest.raises(Wrong, match="must be a file"):
+            handed_in(name)
+    writer = os.open(tmp_path / "pipe.png", os.O_RDWR)  # and one that somebody writes to
+    try:
+        os.write(writer, b"12345")
+        with pytest.raises(Wrong, match="must be a file"):
+            handed_in("pipe.png")
+    finally:
+        os.close(writer)
+    assert list(copies.iterdir()) == []
 
 
 def test_links_are_no_files(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

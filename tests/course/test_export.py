@@ -108,6 +108,20 @@ def test_what_is_no_notebook_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "Expecting value" not in said
 
 
+@pytest.mark.parametrize("name", ["../theirs.png", "day2_files/../theirs.png", "theirs.png"])
+def test_pictures_are_written_into_their_folder_only(
+    notebook: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nbconvert import MarkdownExporter
+
+    # Notebooks may name their pictures, and older versions of nbconvert take any name.
+    made = ("text", {"outputs": {name: PICTURE}})
+    monkeypatch.setattr(MarkdownExporter, "from_notebook_node", lambda *_, **__: made)
+    with pytest.raises(DataError, match="a picture wants to be written to"):
+        export_markdown(notebook, tmp_path / "out" / "day2.md")
+    assert list(tmp_path.rglob("*.png")) == list(tmp_path.rglob("*.md")) == []
+
+
 def test_a_folder_is_no_notebook(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

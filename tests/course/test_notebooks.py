@@ -65,13 +65,27 @@ def test_missing_cells_are_put_back_in_their_place() -> None:
     assert names(notebook) == names(teachers("day2"))
 
 
+def test_an_answer_that_was_removed_or_is_no_code_comes_back_empty() -> None:
+    student = solved("day2")
+    student["cells"] = [c for c in student.cells if mark_of(c)["grade_id"] != "day2-losses"]
+    cell_of(student, "day2-training")["cell_type"] = "markdown"
+    notebook, changed = assemble(teachers("day2"), student)
+    assert changed == ["day2-losses"]
+    assert names(notebook) == names(teachers("day2"))
+    for name in ("day2-losses", "day2-training"):
+        assert cell_of(notebook, name)["cell_type"] == "code"
+        assert cell_of(notebook, name)["source"] == ""
+
+
 def test_cells_of_the_student_stay_and_copies_are_plain() -> None:
     student = students("day1")
     extra = {"cell_type": "code", "source": "helper = 1", "metadata": {}, "outputs": []}
+    extra["attachments"] = {"a.png": {"image/png": "AAAA"}}
     student["cells"][3:3] = [type(student.cells[0])(extra)]
     student["cells"].append(cell_of(student, "day1-question-1"))
     notebook, _ = assemble(teachers("day1"), student)
     assert notebook.cells[3]["source"] == "helper = 1"
+    assert "attachments" not in notebook.cells[3]
     assert names(notebook).count("day1-question-1") == 1
     assert len(notebook.cells) == len(teachers("day1").cells) + 2
 

@@ -48,7 +48,9 @@ def test_what_is_missing_is_not_named(quiz: Quiz) -> None:
 
 
 def test_an_option_that_is_not_there(quiz: Quiz) -> None:
-    assert "E: there are only ABCD" in repr(quiz.check("q", "AE"))
+    said = repr(quiz.check("q", "AE"))
+    assert "E: there are only ABCD" in said
+    assert "something is missing" not in said
 
 
 def test_nothing_of_the_key_is_readable() -> None:
