@@ -115,8 +115,8 @@ def _package_name(folder: Path) -> str:
         )
     if not (name.isidentifier() and name.isascii()) or name.startswith("_"):
         raise UserError(
-            f"{folder.name!r} cannot name a Python package: take letters, digits and underscores, "
-            "a letter first"
+            f"{folder.name!r} cannot name a Python package: take letters (a to z), digits and "
+            "underscores, a letter first"
         )
     # Some systems do not tell Train from train.
     if name.lower() in _TAKEN:

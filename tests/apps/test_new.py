@@ -204,7 +204,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     ("name", "sentence"),
     [
         ("7days", "cannot name a Python package"),
-        ("动漫", "cannot name a Python package"),
+        ("动漫", "cannot name a Python package: take letters (a to z), digits"),
         ("class", "cannot name a Python package: 'class' is a word of Python itself (a keyword)"),
         ("__main__", "cannot name a Python package: take letters"),
         ("_", "cannot name a Python package"),
