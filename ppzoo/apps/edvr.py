@@ -69,7 +69,8 @@ class EDVRPredictor:
         find_cuts: look for scenes. Without it a film is one scene, as in PaddleGAN.
         tile: side in pixels of what the network is given at once; a frame of more pixels than
             `tile` squared is taken apart. It is halved where memory does not suffice.
-        overlap: pixels on each side of a tile that are there for the network to see.
+        overlap: pixels on each side of a tile that are there for the network to see; by default
+            32, and a sixth of a tile of less than 96 pixels, at least 8.
         backend: how the network is run, see `make_runner`; by default the fastest.
         device: `cpu`, `gpu` or `gpu:N`.
         progress: show a bar.
@@ -97,13 +98,15 @@ class EDVRPredictor:
         frames: bool = True,
         find_cuts: bool = True,
         tile: int = TILE,
-        overlap: int = OVERLAP,
+        overlap: int | None = None,
         backend: str | None = None,
         device: str | None = None,
         progress: bool = True,
     ) -> None:
         if bs < 1:
             raise UserError(f"bs is {bs}, expected at least 1 window")
+        if overlap is None:
+            overlap = OVERLAP if tile >= 3 * OVERLAP else max(_LEAST_OVERLAP, tile // 6)
         if overlap < 0 or tile <= 2 * overlap:
             raise UserError(
                 f"tile is {tile} and overlap {overlap}: a tile must be larger than its overlap on "
@@ -308,7 +311,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seconds", type=float, metavar="N", help="take only the beginning of the film")
     add("--bs", type=int, default=1, metavar="N", help="windows at once (1)")
     add("--tile", type=int, default=TILE, metavar="N", help=f"side of tiles ({TILE})")
-    add("--overlap", type=int, default=OVERLAP, metavar="N", help=f"of tiles ({OVERLAP})")
+    add("--overlap", type=int, metavar="N", help=f"of tiles ({OVERLAP}, less of small ones)")
     add("--ignore-cuts", action="store_true", help="do not look for scenes")
     add("--frames", metavar="DIR", help="also write the frames as PNG files into this folder")
     add("--backend", choices=BACKENDS, help="how to run the network (the fastest)")

@@ -139,7 +139,9 @@ class TestWhichNetwork:
         with pytest.raises(UserError, match="bs is 0"):
             predictor(weights, bs=0)
         with pytest.raises(UserError, match="tile is 64 and overlap 32"):
-            predictor(weights, tile=64)
+            predictor(weights, tile=64, overlap=32)
+        with pytest.raises(UserError, match="tile is 16 and overlap 8"):
+            predictor(weights, tile=16)
         with pytest.raises(UserError, match="backend is 'magic'"):
             predictor(weights, backend="magic")
 
@@ -231,6 +233,10 @@ class TestStream:
         tiled = np.array(list(made.stream(iter(frames))), np.int16)
         assert shapes == {(1, 5, 3, 64, 64)}
         assert np.abs(whole - tiled).max() <= 1
+
+    def test_small_tiles_overlap_less(self, weights):
+        overlaps = {tile: predictor(weights, tile=tile).overlap for tile in (192, 96, 95, 64, 32)}
+        assert overlaps == {192: 32, 96: 32, 95: 15, 64: 10, 32: 8}
 
     def test_tiles_are_no_larger_than_needed(self):
         assert fitting_tile((100, 100), 192, 32) == 192
