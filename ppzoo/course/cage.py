@@ -2,9 +2,10 @@
 """The process in which a student's notebook runs: a Jupyter kernel that gave up what it can.
 
 Limits of memory, processor time and file sizes; by Landlock, no files but Python's own and its
-folder's; by seccomp, no new processes, no sockets, no signals to others; and by an audit hook of
-Python's, which works everywhere but binds Python code only, the same with messages that say why.
-Not a sandbox against somebody who attacks the machine: see docs/course/grading.md.
+folder's; by seccomp, no new processes, no sockets, no signals to others; none of the superuser's
+privileges; and by an audit hook of Python's, which works everywhere but binds Python code only, the
+same with messages that say why. Not a sandbox against somebody who attacks the machine: see
+docs/course/grading.md.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ppzoo.course import landlock, seccomp
 from ppzoo.errors import UserError
 
 _PR_SET_PDEATHSIG = 1
+_CAPABILITIES_OF_64_BITS = 0x20080522  # version of capset's header
 _LARGEST_FILE = 512 * 2**20
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/nix/store")
 # What libraries look up; /etc as a whole holds secrets.
@@ -83,6 +85,8 @@ def _confined(task: dict[str, Any]) -> Any:
     from ipykernel.kernelapp import IPKernelApp
 
     check_unreadable(task["denied"], sys.path)
+    # Before there are threads, each of which would keep its own.
+    drop_capabilities()
     own = {box: landlock.EVERYTHING, Path(f"/proc/{os.getpid()}"): landlock.READ}
     confined = bool(landlock.confine(_allowed(sys.path) | own))
     for module in task["preload"]:
@@ -232,6 +236,21 @@ def limit(kind: int, value: int, for_good: bool = False) -> None:
     except (OSError, ValueError):
         if sys.platform == "linux":
             raise
+
+
+def drop_capabilities() -> None:
+    """Give up what the superuser may do beyond others, as one is in containers; this thread only.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_OF_64_BITS, 0)
+    if libc.capset(header, (ctypes.c_uint32 * 6)()) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"capset: {os.strerror(number)}")
 
 
 def end_with_parent() -> None:
