@@ -269,6 +269,14 @@ def test_wrong_letters_get_their_feedback(
 
 # The cell of a solution, what is wrong about it, the cell of tests that notices, and what it says.
 # ruff: noqa: E501
+NEARLY_THE_ORIGINAL = """
+
+def super_resolve(picture):
+    name = "cat" if np.array_equal(picture, small["cat"]) else "flower"
+    made = test[name].copy()
+    made[80, 80] ^= 1
+    return made
+"""
 MISTAKES = [
     (
         "day2",
@@ -477,6 +485,30 @@ MISTAKES = [
         "test-results",
         "The gains were measured as",
     ),
+    (
+        "day3",
+        "generator",
+        replaced("self.last(x)", "self.last(paddle.concat([skips[0], skips[0]], axis=1))"),
+        "test-generator",
+        "have no part in the output",
+    ),
+    (
+        "day3",
+        "discriminator",
+        replaced(
+            "return self.layers(paddle.concat([photo, cartoon], axis=1))",
+            "return F.adaptive_avg_pool2d(self.layers[0](paddle.concat([photo, cartoon], axis=1)), 30)[:, :1]",
+        ),
+        "test-discriminator",
+        "see 70 x 70 pixels",
+    ),
+    (
+        "day6",
+        "model",
+        lambda code: code + NEARLY_THE_ORIGINAL,
+        "test-results",
+        "nearer to the original than any model comes",
+    ),
 ]  # fmt: skip
 
 
@@ -503,3 +535,65 @@ def test_a_typical_mistake_gets_its_feedback(
     said = run_here(day, tmp_path, {f"{day}-{cell}": change}, {name})[name]
     assert feedback in said
     assert re.search("[\u4e00-\u9fff]", said)
+
+
+# Right, and not as the solution does it: the cell, what is made of it, and the tests that pass.
+FREEZE = """def frozen(net, are):
+    for name, weight in net.named_parameters():
+        if not name.endswith(("_mean", "_variance")):
+            weight.stop_gradient = are
+
+
+def train_step("""
+OTHER_STYLES = [
+    *(
+        (
+            day,
+            cell,
+            lambda code: code.replace("def train_step(", FREEZE)
+            .replace("    loss_d = ", "    frozen(discriminator, False)\n    loss_d = ")
+            .replace("    loss_g = ", "    frozen(discriminator, True)\n    loss_g = "),
+            tests,
+        )
+        for day, cell, tests in (("day2", "training", "test-step"), ("day3", "train", "test-training"))
+    ),
+    (
+        "day3",
+        "discriminator",
+        replaced("w = WIDTH", "w = WIDTH\n        self.unordered = nn.Conv2D(8 * w, 1, 4, padding=1)"),
+        "test-discriminator",
+    ),
+    (
+        "day3",
+        "losses",
+        lambda code: code.replace("entropy(real_scores, paddle.ones_like(real_scores))", "F.softplus(-real_scores).mean()")
+        .replace("entropy(fake_scores, paddle.zeros_like(fake_scores))", "F.softplus(fake_scores).mean()"),
+        "test-losses",
+    ),
+    (
+        "day6",
+        "measure",
+        replaced("return psnr, ssim", "return np.array([psnr, ssim])"),
+        "test-measure",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("day", "cell", "change", "tests"),
+    OTHER_STYLES,
+    ids=[f"{m[0]}-{m[1]}" for m in OTHER_STYLES],
+)
+def test_other_right_solutions_pass(
+    day: str,
+    cell: str,
+    change: Callable[[str], str],
+    tests: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"{day}-{tests}"
+    solution = cell_of(teachers(day), f"{day}-{cell}")["source"]
+    assert change(solution) != solution
+    assert run_here(day, tmp_path, {f"{day}-{cell}": change}, {name})[name] == ""
