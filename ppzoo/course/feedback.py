@@ -37,6 +37,9 @@ _TAGS = (
     "hr", "i", "li", "ol", "p", "pre", "s", "span", "strong", "sub", "sup", "table", "tbody", "td",
     "th", "thead", "tr", "ul",
 )  # fmt: skip
+# Classes of what the page itself says: markdown must not look as if it said that.
+_OWN_CLASSES = frozenset(("bar", "parts", "right", "said", "warning", "wrong"))
+_KEPT, _KEPT_IN_ALL = 64 * 1024, 256 * 1024  # characters of a cell, and of a notebook
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -100,8 +103,14 @@ def as_html(
         return name
 
     names = titles(notebook)
-    cells = []
+    cells, left = [], _KEPT_IN_ALL
     for cell in notebook.cells:
+        source = cell["source"]
+        cell["source"] = source[: min(_KEPT, left)]
+        left -= len(cell["source"])
+        if len(cell["source"]) < len(source):
+            sign = "# " if cell["cell_type"] == "code" else ""
+            cell["source"] += f"\n{sign}… cut here · 此后从略 …"
         if cell["cell_type"] == "markdown" and mark_of(cell):
             cell["source"] = _FORMULA.sub(lambda found: part(_formula(found[1])), cell["source"])
         cells.append(cell)
@@ -123,6 +132,23 @@ def as_html(
     for name, content in parts.items():
         body = body.replace(f"<p>{name}</p>", content).replace(name, content)
     return as_page(title, _summary(title, judged, changed, stopped, names), body)
+
+
+def without_notebook(
+    notebook: Any,
+    judged: Mapping[str, Judged],
+    title: str,
+    changed: Sequence[str],
+    stopped: Sequence[Stopped],
+) -> str:
+    """Return the page of a notebook that cannot be shown; see `as_html`."""
+    names = titles(notebook)
+    said = "".join(
+        f"<h2>{html.escape(names.get(name, name))}</h2>\n{_said(name, one)}\n"
+        for name, one in judged.items()
+    )
+    note = warning("Your notebook cannot be shown here.", "此处无法显示你的笔记本。")
+    return as_page(title, _summary(title, judged, changed, stopped, names) + note, said)
 
 
 def as_page(title: str, head: str, body: str = "") -> str:
@@ -184,7 +210,11 @@ def _summary(
 def _clean(text: Any) -> str:
     import bleach  # nbconvert's own
 
-    return bleach.clean(str(text), tags=_TAGS, attributes={"a": ["href"], "*": ["class"]})
+    return bleach.clean(str(text), tags=_TAGS, attributes={"a": ["href"], "*": _is_harmless})
+
+
+def _is_harmless(tag: str, name: str, value: str) -> bool:
+    return name == "class" and _OWN_CLASSES.isdisjoint(value.split())
 
 
 def _printed(cell: Any) -> str:

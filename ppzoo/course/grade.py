@@ -40,6 +40,8 @@ _PACKAGES = (
 _LONGEST, _MOST_MEMORY, _MOST_JOBS = 7 * 24 * 3600, 2**16, 1000  # seconds, GB, notebooks
 # Beyond a notebook's own time: starting Paddle, judging, writing the feedback.
 _SLACK = 120.0
+# The wide ones are taken for formulas where one writes in Chinese or Japanese.
+_OF_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _DAY = re.compile(r"day[ _-]?\d+", re.IGNORECASE)
 
 
@@ -579,7 +581,7 @@ def _write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]
 def _harmless(text: str) -> str:
     """Keep a name from being taken for a formula by a spreadsheet."""
     text = _readable(text)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+    return f"'{text}" if text.startswith(_OF_FORMULAS) else text
 
 
 def _say(row: Grade) -> None:

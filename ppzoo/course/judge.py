@@ -14,8 +14,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from typing import Any
 from ppzoo.atomic import atomic_write
 from ppzoo.course.cage import end_with_parent, limit
 from ppzoo.course.checks import NotComputed, Wrong, asking
-from ppzoo.course.feedback import Judged, Stopped, as_html
+from ppzoo.course.feedback import Judged, Stopped, as_html, without_notebook
 from ppzoo.course.kernel import Kernel, KernelGoneError, Limits, Ran
 from ppzoo.course.notebooks import (
     GradedCell,
@@ -41,6 +43,8 @@ from ppzoo.errors import DataError
 # Of a student's folder, beside the notebook: own photographs, films, weights.
 _MOST_FILES, _MOST_BYTES, _MOST_DEPTH = 500, 512 * 2**20, 20
 _PR_SET_CHILD_SUBREAPER = 36
+_MOST_SHOWING = 120.0  # seconds of a processor that the feedback may take
+_LONGEST_MESSAGE = 8000  # characters: answers of any length stand in them
 _BLANK = "Not filled in yet.\n尚未作答。"
 _NEEDS_PADDLE = re.compile(r"\bpaddle\b|\bppzoo\.(?!course\b)|\bppgan\b")
 
@@ -133,7 +137,7 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     source = read_notebook(Path(task.source))
     tests = graded_cells(source)
-    notebook, changed = assemble(source, read_notebook(Path(task.submission)))
+    notebook, changed = assemble(source, read_notebook(Path(task.submission), outputs=False))
     judged: dict[str, Judged] = {}
     stopped: list[Stopped] = []
     why = ""
@@ -164,13 +168,45 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, one in tests.items():
         if name not in judged:
             judged[name] = Judged(0.0, one.points, "", reached=False)
-    page = as_html(notebook, judged, task.title, changed, stopped)
+    page = _page(notebook, judged, task.title, changed, stopped)
     with atomic_write(task.feedback) as file:
         file.write(page.encode("utf-8", "replace"))
     status = stopped[0].status if stopped else "graded"
     if stopped and stopped[0].english:
         why = why or f"in {stopped[0].english}"
     yield "end", {"status": status, "changed": changed, "why": why}
+
+
+class _TooSlow(BaseException):
+    """Showing a notebook takes too long."""
+
+
+def _page(notebook: Any, *said: Any) -> str:
+    """Return the feedback, without the notebook where showing it fails or takes too long."""
+    try:
+        with _within(_MOST_SHOWING):
+            return as_html(notebook, *said)
+    except (Exception, _TooSlow):  # markdown can be made to break whatever reads it
+        return without_notebook(notebook, *said)
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Interrupt what takes more of a processor's time; in a process's main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _TooSlow
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _is_blank(source: Any, answer: Any) -> bool:
@@ -194,6 +230,8 @@ def _judged(tests: GradedCell, ran: Ran, kernel: Kernel) -> Judged:
     except Wrong as error:
         # What hidden tests say is meant for the student; what the kernel says may be anything.
         message = str(error) or "This is not right.\n答案不正确。"
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[:_LONGEST_MESSAGE]} …"
     return Judged(0.0 if message or ran.status != "ok" else tests.points, tests.points, message)
 
 

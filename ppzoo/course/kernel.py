@@ -14,6 +14,7 @@ import json
 import os
 import queue
 import site
+import stat
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from ppzoo.course.checks import LONGEST_ANSWER, as_json, failed
 
 KEPT = 64 * 1024  # characters of a cell's texts that its feedback shows
 KEPT_PICTURE = 4 * 2**20
+KEPT_IN_ALL, KEPT_PICTURES_IN_ALL = 2**20, 64 * 2**20  # of a notebook
 MOST_PRINTED = 32 * 2**20  # characters after which a cell is stopped
 MOST_WRITTEN, MOST_FILES = 2 * 2**30, 10_000  # bytes and files in a kernel's folder
 MOST_DEPTH = 100  # of folders in each other: where paths grow too long, nothing can be counted
@@ -103,6 +105,7 @@ class Kernel:
         self._denied, self._preload = denied, preload
         self._clock = _Clock(None)
         self._written = _Written(box)
+        self._room = _Room()
 
     def __enter__(self) -> Kernel:
         from jupyter_client import BlockingKernelClient
@@ -172,7 +175,7 @@ class Kernel:
         message = client.execute(
             code, store_history=not silent, allow_stdin=False, user_expressions=values or {}
         )
-        collected = _Collected()
+        collected = _Collected(_Room() if silent else self._room)
         ran = Ran(collected.outputs)
         stopped = ""
         last = cell
@@ -191,7 +194,7 @@ class Kernel:
                 stopped = collected.excess or "timed out"
                 last = _Clock(self._process.pid)
                 self._interrupt()
-            elif self._written.is_too_much():
+            elif self._written.is_too_much(self._process.pid):
                 self._kill()
                 raise KernelGoneError("wrote too much")
         with self._understood():
@@ -273,14 +276,15 @@ class Kernel:
     def _reply(self, message: str) -> dict[str, Any]:
         clock = _Clock(self._process.pid)
         while True:
+            # Also where replies to nothing come without end.
+            if clock.is_over(2 * _AFTER_INTERRUPT):
+                self._kill()
+                raise KernelGoneError("timed out")
             try:
                 reply = self._client.get_shell_msg(timeout=0.5)
             except queue.Empty:
                 if self._process.poll() is not None:
                     raise KernelGoneError(self._how_it_ended()) from None
-                if clock.is_over(2 * _AFTER_INTERRUPT):
-                    self._kill()
-                    raise KernelGoneError("timed out") from None
                 continue
             if reply["parent_header"].get("msg_id") == message:
                 return reply
@@ -337,11 +341,13 @@ class _Written:
     def __init__(self, folder: Path) -> None:
         self._folder, self._next = folder, 0.0
 
-    def is_too_much(self) -> bool:
+    def is_too_much(self, pid: int | None = None) -> bool:
+        """Tell whether it does, with the files that a process has open and has removed."""
         if time.monotonic() < self._next:
             return False
-        files = size = 0
-        for root, _, names in os.walk(self._folder):
+        failed: list[OSError] = []
+        files, size = _removed(pid, failed)
+        for root, _, names in os.walk(self._folder, onerror=failed.append):
             files += 1 + len(names)
             if root.count(os.sep) - str(self._folder).count(os.sep) > MOST_DEPTH:
                 return True
@@ -350,18 +356,45 @@ class _Written:
                     size += os.lstat(os.path.join(root, name)).st_blocks * 512
             if files > MOST_FILES or size > MOST_WRITTEN:
                 return True
+        # What cannot be looked at may be anything; what is gone meanwhile is fine.
+        if any(isinstance(error, PermissionError) for error in failed):
+            return True
         self._next = time.monotonic() + 1.0
-        return False
+        return files > MOST_FILES or size > MOST_WRITTEN
+
+
+def _removed(pid: int | None, failed: list[OSError]) -> tuple[int, int]:
+    """Return number and bytes of the files that only a process's descriptors still hold."""
+    sizes = {}
+    try:
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                    sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+    except OSError as error:  # of a process that has ended, or of a system without /proc
+        failed.append(error)
+    return len(sizes), sum(sizes.values())
+
+
+@dataclasses.dataclass
+class _Room:
+    """What feedback still has room for."""
+
+    characters: int = KEPT_IN_ALL
+    pictures: int = KEPT_PICTURES_IN_ALL
 
 
 class _Collected:
     """What a cell sends, as outputs of a notebook, no more than feedback needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: _Room) -> None:
         self.outputs: list[Any] = []
         self.idle = False
         self.excess = ""
-        self._kept = self._seen = self._pictures = 0
+        self._room, self._seen = room, 0
+        self._left = min(KEPT, room.characters)
+        self._left_pictures = min(KEPT_PICTURE, room.pictures)
 
     def add(self, message: dict[str, Any], own: bool) -> None:
         kind, content = message["msg_type"], message["content"]
@@ -404,19 +437,21 @@ class _Collected:
         kept = {}
         for kind in _PICTURES:
             value = data.get(kind)
-            if isinstance(value, str) and self._pictures + len(value) <= KEPT_PICTURE:
-                self._pictures += len(value)
+            if isinstance(value, str) and len(value) <= self._left_pictures:
+                self._left_pictures -= len(value)
+                self._room.pictures -= len(value)
                 kept[kind] = value
         if isinstance(data.get("text/plain"), str):
             kept["text/plain"] = self._cut(data["text/plain"])
         return kept
 
     def _cut(self, text: str) -> str:
-        left = KEPT - self._kept
-        self._kept += len(text)
+        left = self._left
+        self._left = max(0, left - len(text))
+        self._room.characters -= left - self._left
         if len(text) <= left:
             return text
-        return text[: max(0, left)] + ("\n… cut here · 此后从略 …\n" if left > 0 else "")
+        return text[:left] + ("\n… cut here · 此后从略 …\n" if left > 0 else "")
 
 
 def _length(content: Any) -> int:

@@ -50,8 +50,12 @@ class GradedCell:
     hidden: str
 
 
-def read_notebook(path: Path) -> Any:
+def read_notebook(path: Path, outputs: bool = True) -> Any:
     """Return a notebook of any version as one of nbformat 4.
+
+    Args:
+        path: the file.
+        outputs: whether to keep what its cells showed.
 
     Raises:
         DataError: it is no notebook, larger than 64 MB, or of more than 2000 cells.
@@ -68,6 +72,8 @@ def read_notebook(path: Path) -> Any:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         # Checked first, since to validate very many takes minutes.
         _check_count(content, path.name)
+        for cell in _cells(content):
+            _simplify(cell, outputs)
         # Half a character, as editors leave it where they cut an emoji, can be neither sent nor
         # written.
         text = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
@@ -84,12 +90,26 @@ def read_notebook(path: Path) -> Any:
 
 
 def _check_count(content: Any, name: str) -> None:
+    if len(_cells(content)) > MOST_CELLS:
+        raise DataError(f"{name} has more than {MOST_CELLS} cells")
+
+
+def _cells(content: Any) -> list[Any]:
     if not isinstance(content, dict):
-        return
+        return []
     # Before version 4, cells stood in worksheets.
     places = [content, *(content.get("worksheets") or ())]
-    if sum(len(place.get("cells") or ()) for place in places) > MOST_CELLS:
-        raise DataError(f"{name} has more than {MOST_CELLS} cells")
+    return [cell for place in places for cell in place.get("cells") or ()]
+
+
+def _simplify(cell: Any, outputs: bool) -> None:
+    """Make little of what may be very many parts, each of which would be validated."""
+    for name in ("source", "input"):
+        lines = cell.get(name)
+        if isinstance(lines, list) and all(isinstance(line, str) for line in lines):
+            cell[name] = "".join(lines)
+    if not outputs and "outputs" in cell:
+        cell["outputs"] = []
 
 
 def mark_of(cell: Any) -> dict[str, Any]:

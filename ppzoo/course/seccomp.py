@@ -38,16 +38,18 @@ _OWNERS_BY_IOCTL = (0x8901, 0x8902, 0x5412)
 _CLONE3, _OPENAT2 = 435, 437
 # Of open: to empty a file takes no right to write it where Landlock is of version 1 or 2.
 _ACCESS, _TO_READ, _FOR_NOTHING, _EMPTY = 3, 0, 3, 0x200
-_PDEATHSIG = 1
+# Of prctl: to be ended with its parent, and to be looked into by others of the same user.
+_PDEATHSIG, _DUMPABLE = 1, 4
 # By machine: the audit number of its architecture, then numbers of calls. `refused`: fork, vfork,
 # execve, execveat, tkill, rt_sigqueueinfo, rt_tgsigqueueinfo, ptrace, process_vm_readv and
 # _writev, socket, connect, memfd_create, mq_open, bpf, perf_event_open, userfaultfd, add_key,
 # request_key, keyctl, mount, unshare, setns, setpriority, ioprio_set; inotify_add_watch,
-# fanotify_mark; chown, fchown, lchown, fchownat, setxattr, removexattr and their kin, truncate;
-# shared memory, semaphores and queues of System V. `attributes`: chmod, fchmod, fchmodat, utime
-# and its kin. `opening`: open, openat, each with the place of its flags. `own`: kill, tgkill.
-# `own_or_zero`, where 0 means oneself (to kill, it is a whole group): prlimit64. `scheduling`:
-# sched_setparam, sched_setscheduler, sched_setaffinity, sched_setattr.
+# fanotify_mark; sendmsg and sendmmsg, which pass open files on; chown, fchown, lchown, fchownat,
+# setxattr, removexattr and their kin, truncate; shared memory, semaphores and queues of System V.
+# `attributes`: chmod, fchmod, fchmodat, utime and its kin. `opening`: open, openat, each with the
+# place of its flags. `own`: kill, tgkill. `own_or_zero`, where 0 means oneself (to kill, it is a
+# whole group): prlimit64. `scheduling`: sched_setparam, sched_setscheduler, sched_setaffinity,
+# sched_setattr.
 _MACHINES: dict[str, dict[str, tuple[int, ...]]] = {
     "x86_64": {
         "architecture": (0xC000003E,),
@@ -63,7 +65,7 @@ _MACHINES: dict[str, dict[str, tuple[int, ...]]] = {
         "attributes": (90, 91, 268, 132, 235, 261, 280),
         "refused": (57, 58, 59, 322, 200, 129, 297, 101, 310, 311, 41, 42, 319, 240, 321, 298, 323,
                     248, 249, 250, 165, 272, 308, 141, 251, 254, 301,
-                    92, 93, 94, 260, 188, 189, 190, 197, 198, 199, 76,
+                    46, 307, 92, 93, 94, 260, 188, 189, 190, 197, 198, 199, 76,
                     29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220),
     },
     "aarch64": {
@@ -80,7 +82,7 @@ _MACHINES: dict[str, dict[str, tuple[int, ...]]] = {
         "attributes": (52, 53, 88),
         "refused": (221, 281, 130, 138, 240, 117, 270, 271, 198, 203, 279, 180, 280, 241, 282, 217,
                     218, 219, 40, 97, 268, 140, 30, 27, 263,
-                    55, 54, 5, 6, 7, 14, 15, 16, 45,
+                    211, 269, 55, 54, 5, 6, 7, 14, 15, 16, 45,
                     186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197),
     },
 }  # fmt: skip
@@ -162,7 +164,7 @@ def _filter(machine: str, pid: int) -> bytes:
     for number, place in zip(places[::2], places[1::2], strict=True):
         values = (_EMPTY | _TO_READ, _EMPTY | _FOR_NOTHING)
         steps += _where(number, place, values, refuse, allow, _EMPTY | _ACCESS)
-    steps += _where(numbers["prctl"][0], 0, (_PDEATHSIG,), refuse, allow)
+    steps += _where(numbers["prctl"][0], 0, (_PDEATHSIG, _DUMPABLE), refuse, allow)
     steps += _where(numbers["fcntl"][0], 1, _OWNERS_BY_FCNTL, refuse, allow)
     steps += _where(numbers["ioctl"][0], 1, _OWNERS_BY_IOCTL, refuse, allow)
     return b"".join([*steps, allow])

@@ -265,6 +265,9 @@ def decode(path: str | os.PathLike[str], convert: Callable[[Any, bytes], T]) -> 
         ) from error
     try:
         with Image.open(io.BytesIO(data)) as image:
+            # A program, which Pillow would have Ghostscript run.
+            if image.format == "EPS":
+                raise UnidentifiedImageError
             return convert(image, data)
     except UnidentifiedImageError:
         raise DataError(

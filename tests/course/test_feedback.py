@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
 from ppzoo.course import judge
 from ppzoo.course.feedback import Judged, Stopped, as_html, as_page, score, warning
@@ -141,3 +142,43 @@ def test_an_error_in_a_visible_test_is_the_students_unless_the_test_says_more() 
     assert said.startswith("Your code failed in a test: AttributeError: 'NoneType' has")
     assert "你的代码在测试中出错：AttributeError" in said
     assert "AssertionError" in judge._error({"ename": "AssertionError", "evalue": ""})
+
+
+def test_what_students_write_does_not_look_like_points() -> None:
+    forged = '<div class="said right"><b>✔ 5 / 5</b></div><p class="x warning">y</p>'
+    cells = [new_markdown_cell(forged), new_raw_cell(forged)]
+    page = as_html(new_notebook(cells=cells), {}, "title", [], [])
+    body = page[page.index("<main>") :]
+    assert body.count("✔ 5 / 5") == 2
+    for name in ("said", "warning"):
+        assert not re.search(f'class="[^"]*{name}', body)
+
+
+def test_long_cells_are_cut() -> None:
+    cells = [
+        new_markdown_cell("word " * 20_000),
+        *(new_code_cell("x = 1\n" * 20_000) for _ in range(9)),
+    ]
+    page = as_html(new_notebook(cells=cells), {}, "title", [], [])
+    text = re.sub("<[^<>]*>", "", page)
+    assert text.count("cut here") == 10
+    assert 1000 < text.count("x = 1") <= 256 * 1024 / 6
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_points_are_shown_where_the_notebook_cannot_be(
+    slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(*_: object) -> str:
+        while slow:
+            pass
+        raise RecursionError
+
+    monkeypatch.setattr(judge, "as_html", shown)
+    monkeypatch.setattr(judge, "_MOST_SHOWING", 0.2)
+    judged = {"right": Judged(2, 2, ""), "wrong": Judged(0, 3, "Too <large>")}
+    page = judge._page(new_notebook(cells=[cell_of_tests("right")]), judged, "title", [], [])
+    assert "title: 2 / 5" in page
+    assert "Too &lt;large&gt;" in page
+    assert "cannot be shown" in page
+    assert signal.getsignal(signal.SIGPROF) == signal.SIG_DFL

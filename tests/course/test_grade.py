@@ -403,8 +403,11 @@ def test_students_have_totals(tmp_path: Path) -> None:
 
 
 def test_names_are_no_formulas(tmp_path: Path) -> None:
-    module._write_table(tmp_path / "t.csv", [Grade("=1+1", "day1", 0, 8, "missing", "a\nb")])
-    assert "'=1+1,day1,0,8,missing,a b" in (tmp_path / "t.csv").read_text("utf-8-sig")
+    for sign in ("=", "\uff1d"):
+        row = Grade(f"{sign}1+1", "day1", 0, 8, "missing", "a\nb")
+        module._write_table(tmp_path / "t.csv", [row])
+        text = (tmp_path / "t.csv").read_text("utf-8-sig")
+        assert f"'{sign}1+1,day1,0,8,missing,a b" in text
 
 
 def test_a_system_that_cannot_isolate_is_refused(

@@ -9,8 +9,9 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -149,6 +150,8 @@ COMPILED = {
     "empty": "(open('own', 'w'), libc.open(b'own', os.O_TRUNC))[1]",
     "watch": "libc.inotify_add_watch(libc.inotify_init(), b'/tmp', 0xfff)",
     "orphan": "libc.prctl(1, 0, 0, 0, 0)",
+    "hide": "libc.prctl(4, 0, 0, 0, 0)",
+    "pass_on": "(lambda pair: libc.sendmsg(pair[0].fileno(), bytes(56), 0))(socket.socketpair())",
     "device": "libc.mknod(b'device', 0o060600, 0)",
     "memory": "(lambda n: n if n == -1 else libc.shmctl(n, 0, None))(libc.shmget(0, 9, 0o600))",
 }
@@ -187,7 +190,9 @@ def test_compiled_code_is_bound(
         code = code.replace("SOCKET", A_SOCKET)
         # A regression leaves no second kernel behind.
         code = f"code = {code}\nif os.getpid() != own:\n    os._exit(0)\ncode"
-        ran = isolated.run(f"import ctypes, os\nlibc, own = ctypes.CDLL(None), os.getpid()\n{code}")
+        ran = isolated.run(
+            f"import ctypes, os, socket\nlibc, own = ctypes.CDLL(None), os.getpid()\n{code}"
+        )
         assert ran.outputs[-1]["data"]["text/plain"] == "-1"
     assert secret.read_text() == "42"
     assert other.poll() is None
@@ -262,6 +267,63 @@ def test_a_folder_that_fills_up_is_the_end(box: Path, monkeypatch: pytest.Monkey
         pytest.raises(KernelGoneError, match="wrote too much"),
     ):
         kernel.run(f"from time import sleep\n{code}")
+
+
+def test_files_that_were_removed_and_are_open_count(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WRITTEN", 32 * 2**20)
+    code = (
+        "import os, time\nkept = []\nfor n in range(64):\n"
+        "    kept.append(open('a', 'wb'))\n    kept[-1].write(bytes(2**20))\n"
+        "    kept[-1].flush()\n    os.remove('a')\ntime.sleep(20)"
+    )
+    if sys.platform == "linux":
+        with (
+            Kernel(box, Limits(60, 30, weak=True)) as kernel,
+            pytest.raises(KernelGoneError, match="wrote too much"),
+        ):
+            kernel.run(code)
+
+
+def test_a_folder_that_cannot_be_listed_holds_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[OSError] = [PermissionError(), FileNotFoundError()]
+
+    def walk(folder: Path, onerror: Callable[[OSError], None]) -> Iterator[object]:
+        onerror(errors.pop())
+        return iter(())
+
+    monkeypatch.setattr(module.os, "walk", walk)
+    assert not module._Written(tmp_path).is_too_much()
+    assert module._Written(tmp_path).is_too_much()
+
+
+def test_feedback_of_a_notebook_has_an_end(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "_room", module._Room(1000, 1000))
+    kinds = "from IPython.display import display\nfor _ in range(9):\n    "
+    picture = "display({'image/png': 'x' * 300}, raw=True)"
+    shown = [kernel.run(f"{kinds}{picture}\nprint('y' * 300)") for _ in range(3)]
+    assert 0 < str([one.outputs for one in shown]).count("x") <= 1000
+    assert 0 < str([one.outputs for one in shown]).count("y") <= 1000 + 100
+    assert kernel.evaluate("'z' * 2000", "") == '"' + "z" * 2000 + '"'
+
+
+def test_replies_to_nothing_do_not_hold_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(Path("box"), Limits())
+    now = [0.0]
+
+    def reply(timeout: float) -> object:
+        now[0] += 0.1
+        return {"parent_header": {"msg_id": "another"}}
+
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    kernel._process = SimpleNamespace(pid=os.getpid())
+    kernel._client = SimpleNamespace(get_shell_msg=reply)
+    monkeypatch.setattr(kernel, "_kill", lambda: None)
+    with pytest.raises(KernelGoneError, match="timed out"):
+        kernel._reply("own")
 
 
 def test_folders_in_each_other_are_the_end(tmp_path: Path) -> None:

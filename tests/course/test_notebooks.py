@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,22 @@ def test_what_nobody_has_filled_in_is_known(day: str) -> None:
         assert is_untouched(original, "")
         assert not is_untouched(original, right["source"])
         assert not is_untouched(original, given["source"] + "\nprint(1)")
+
+
+def test_of_submissions_only_what_was_written_is_read(tmp_path: Path) -> None:
+    notebook = students("day1")
+    path = tmp_path / "day1.ipynb"
+    code = cell_of(notebook, "day1-answer-1")
+    code["source"] = ["a = 1\n", "b = 2"]
+    # To validate these would take minutes.
+    code["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["a"] * 9}] * 200_000
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    began = time.process_time()
+    read = cell_of(read_notebook(path, outputs=False), "day1-answer-1")
+    assert (read["source"], read["outputs"]) == ("a = 1\nb = 2", [])
+    assert time.process_time() - began < 30
+    code["outputs"] = [{"damaged": 1}]
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    read_notebook(path, outputs=False)
+    with pytest.raises(DataError, match="no notebook"):
+        read_notebook(path)

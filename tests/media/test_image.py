@@ -482,3 +482,14 @@ def test_frames_of_an_animation_share_a_palette() -> None:
     np.testing.assert_array_equal(shown, few)
     with pytest.raises(ValueError, match="at least one frame"):
         with_one_palette(few[:0])
+
+
+def test_programs_that_draw_pictures_are_not_run(tmp_path, monkeypatch):
+    def run(*_, **__):
+        raise AssertionError("Ghostscript was asked")
+
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", run)
+    path = tmp_path / "cartoon.png"
+    Image.new("RGB", (8, 8)).save(path, "EPS")
+    with pytest.raises(DataError, match="is not an image file"):
+        read_image(path)
