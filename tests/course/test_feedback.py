@@ -9,7 +9,7 @@ import signal
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
-from ppzoo.course import judge
+from ppzoo.course import feedback, judge
 from ppzoo.course.feedback import Judged, Stopped, as_html, as_page, score, warning
 
 
@@ -154,15 +154,17 @@ def test_what_students_write_does_not_look_like_points() -> None:
         assert not re.search(f'class="[^"]*{name}', body)
 
 
-def test_long_cells_are_cut() -> None:
+def test_long_cells_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feedback, "_KEPT", 1000)
+    monkeypatch.setattr(feedback, "_KEPT_IN_ALL", 4000)
     cells = [
-        new_markdown_cell("word " * 20_000),
-        *(new_code_cell("x = 1\n" * 20_000) for _ in range(9)),
+        new_markdown_cell("word " * 300),
+        *(new_code_cell("x = 1\n" * 300) for _ in range(9)),
     ]
     page = as_html(new_notebook(cells=cells), {}, "title", [], [])
     text = re.sub("<[^<>]*>", "", page)
     assert text.count("cut here") == 10
-    assert 1000 < text.count("x = 1") <= 256 * 1024 / 6
+    assert 400 < text.count("x = 1") <= 4000 / 6
 
 
 @pytest.mark.parametrize("slow", [False, True])
