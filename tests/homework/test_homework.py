@@ -572,6 +572,13 @@ OTHER_STYLES = [
     ),
     (
         "day6",
+        "model",
+        lambda code: "def bicubic(small):\n    return resize_bicubic(small, 4)\n\n\n"
+        + code.replace("resize_bicubic(picture, 4)", "bicubic(picture)"),
+        "test-model",
+    ),
+    (
+        "day6",
         "measure",
         replaced("return psnr, ssim", "return np.array([psnr, ssim])"),
         "test-measure",
