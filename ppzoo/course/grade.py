@@ -202,7 +202,7 @@ def grade(
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         work = [
             pool.submit(_graded, student, day, out, denied, limits, running)
-            for student in students
+            for student in _named(students)
             for day in days
         ]
         try:
@@ -304,19 +304,29 @@ def end_tree(process: subprocess.Popen[bytes]) -> None:
 
 
 def _graded(
-    student: Path, day: Day, out: Path, denied: tuple[str, ...], limits: Limits, running: _Running
+    student: tuple[Path, str],
+    day: Day,
+    out: Path,
+    denied: tuple[str, ...],
+    limits: Limits,
+    running: _Running,
 ) -> Grade:
     try:
-        return _grade_one(student, day, out, denied, limits, running)
+        return _grade_one(*student, day, out, denied, limits, running)
     except Exception as error:  # whatever a submission has led to, the others are graded
         note = _readable(f"{type(error).__name__}: {error}"[:300])
-        return Grade(_readable(student.name), day.name, 0, day.most, "crashed", note)
+        return Grade(student[1], day.name, 0, day.most, "crashed", note)
 
 
 def _grade_one(
-    student: Path, day: Day, out: Path, denied: tuple[str, ...], limits: Limits, running: _Running
+    student: Path,
+    name: str,
+    day: Day,
+    out: Path,
+    denied: tuple[str, ...],
+    limits: Limits,
+    running: _Running,
 ) -> Grade:
-    name = _readable(student.name)
     page = out / "feedback" / student.name / f"{day.name}.html"
     title = f"{name}, {day.name}"
     with contextlib.suppress(FileNotFoundError):
@@ -467,6 +477,19 @@ def _readable(name: str) -> str:
     line = re.sub(r"\s+", " ", name).strip()
     line = re.sub("[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", line)
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)
+
+
+def _named(students: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield folders with what to call them: no two alike, since tables are read by names."""
+    used: set[str] = set()
+    for student in students:
+        name = plain = _readable(student.name)
+        number = 1
+        while name in used:
+            number += 1
+            name = f"{plain} ({number})"
+        used.add(name)
+        yield student, name
 
 
 def _students(submissions: Path, days: list[Day]) -> list[Path]:

@@ -586,6 +586,15 @@ def test_what_is_known_stays_where_grading_is_interrupted(
     assert [row["status"] for row in table_of(tmp_path / "out")] == ["missing"]
 
 
+def test_names_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a b", "a\nb", "a b "):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    rows = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=WEAK)
+    assert [row.student for row in rows] == ["a b", "a b (2)", "a b (3)"]
+    with open(tmp_path / "out/totals.csv", encoding="utf-8-sig", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+
 def test_links_to_folders_get_a_row(tmp_path: Path) -> None:
     (tmp_path / "in/one").mkdir(parents=True)
     (tmp_path / "in/two").symlink_to(tmp_path / "in/one")
