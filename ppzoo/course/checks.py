@@ -23,6 +23,23 @@ from typing import Any, Protocol
 LONGEST_ANSWER = 8 * 2**20  # characters
 LARGEST_FILE = 64 * 2**20  # bytes
 _OF_TESTS = re.compile(r"(?<![\w.])_[a-z]| for ")
+# What errors say that lead a beginner nowhere, or astray, and what is likely to be the mistake.
+_HINTS = (
+    (
+        re.compile(r"name '([^\W_]\w*)' is not defined"),
+        r"Either the cell that should define `\1` has failed itself (look at its error), or `\1` "
+        "has another name there: names that are given must stay.",
+        r"要么本该定义 `\1` 的单元格自己出错了（请看它的报错），要么 `\1` 被改了名："
+        "题目给出的名称须保持不变。",
+    ),
+    (
+        re.compile(r"backward twice"),
+        "Two losses share a graph, which the first backward has used up. Detach the generated "
+        "pictures that D learns from, fake.detach(); retain_graph=True only hides it.",
+        "两个损失共用一张计算图，而它在第一次 backward 后已释放。供 D 学习的生成图片应先分离："
+        "fake.detach()；retain_graph=True 只会掩盖问题。",
+    ),
+)
 
 
 class Wrong(AssertionError):
@@ -82,11 +99,20 @@ class NotComputed(Wrong):
 def failed(expression: str, name: str, text: str) -> NotComputed:
     """Return what to raise where a question ended in an error."""
     why = f"{name}: {text[:500]}"
+    hint = hint_of(text)
     if _OF_TESTS.search(expression):  # names and loops of the tests, which no student has seen
-        return NotComputed(f"Your code failed in a test: {why}\n你的代码在测试中出错：{why}")
+        return NotComputed(f"Your code failed in a test: {why}\n你的代码在测试中出错：{why}{hint}")
     return NotComputed(
-        f"`{expression}` could not be computed: {why}\n无法计算 `{expression}`：{why}"
+        f"`{expression}` could not be computed: {why}\n无法计算 `{expression}`：{why}{hint}"
     )
+
+
+def hint_of(text: str) -> str:
+    """Return lines in both languages that explain the text of an error, none if it is unknown."""
+    for pattern, english, chinese in _HINTS:
+        if found := pattern.search(text):
+            return f"\n{found.expand(english)}\n{found.expand(chinese)}"
+    return ""
 
 
 _asked: list[Notebook] = []

@@ -24,7 +24,7 @@ from typing import Any
 
 from ppzoo.atomic import atomic_write
 from ppzoo.course.cage import end_with_parent, limit
-from ppzoo.course.checks import NotComputed, Wrong, asking
+from ppzoo.course.checks import NotComputed, Wrong, asking, hint_of
 from ppzoo.course.feedback import Judged, Stopped, as_html, without_notebook
 from ppzoo.course.kernel import Kernel, KernelGoneError, Limits, Ran
 from ppzoo.course.notebooks import (
@@ -241,7 +241,7 @@ def _error(output: Any) -> str:
     if name == "AssertionError" and text:
         return text  # the visible tests' own
     what = f"{name}: {text}" if text else name
-    return f"Your code failed in a test: {what}\n你的代码在测试中出错：{what}"
+    return f"Your code failed in a test: {what}\n你的代码在测试中出错：{what}{hint_of(text)}"
 
 
 def run_hidden(tests: GradedCell) -> None:

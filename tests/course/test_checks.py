@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 
 from ppzoo.course import checks
-from ppzoo.course.checks import Namespace, Wrong, ask, asking, close, expect, failed, handed_in
+from ppzoo.course.checks import (
+    Namespace,
+    Wrong,
+    ask,
+    asking,
+    close,
+    expect,
+    failed,
+    handed_in,
+    hint_of,
+)
 
 
 @pytest.fixture
@@ -124,3 +134,23 @@ def test_names_that_stand_in_tests_only_are_not_shown_to_students() -> None:
     assert "你的代码在测试中出错：TypeError: 'NoneType' is no picture" in said
     assert "beta1_pow" not in str(failed("[k for k in beta1_pow]", "TypeError", "none"))
     assert "`answer_1.my_part`" in str(failed("answer_1.my_part", "NameError", "none"))
+
+
+@pytest.mark.parametrize(
+    ("text", "english", "chinese"),
+    [
+        ("name 'd_loss' is not defined", "names that are given must stay", "题目给出的名称"),
+        ("You calculate backward twice for the same subgraph", "fake.detach()", "应先分离"),
+    ],
+)
+def test_errors_that_lead_beginners_astray_are_explained(
+    text: str, english: str, chinese: str
+) -> None:
+    said = str(failed("float(d_loss(1, 2))", "Error", text)).splitlines()
+    assert english in said[-2]
+    assert chinese in said[-1]
+
+
+def test_names_of_tests_and_unknown_errors_get_no_hint() -> None:
+    assert hint_of("name '_net' is not defined") == ""
+    assert hint_of("division by zero") == ""
