@@ -324,6 +324,15 @@ MISTAKES = [
         "test-step",
         "nothing may be detached there",
     ),
+    (
+        "day2",
+        "training",
+        lambda code: code.replace("discriminator(fake.detach())", "discriminator(fake)").replace(
+            "loss_d.backward()", "loss_d.backward(retain_graph=True)"
+        ),
+        "test-step",
+        "must be detached, discriminator(fake.detach())",
+    ),
     ("day3", "split", replaced("/ 127.5 - 1", "/ 255"), "test-split", "Values lie in [0, 1]"),
     (
         "day3",
@@ -604,3 +613,13 @@ def test_other_right_solutions_pass(
     solution = cell_of(teachers(day), f"{day}-{cell}")["source"]
     assert change(solution) != solution
     assert run_here(day, tmp_path, {f"{day}-{cell}": change}, {name})[name] == ""
+
+
+def test_a_step_that_fails_costs_no_points_of_the_optimizers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    forgotten = {"day2-training": replaced("discriminator(fake.detach())", "discriminator(fake)")}
+    said = run_here("day2", tmp_path, forgotten, errors=Exception)
+    assert "must be detached, discriminator(fake.detach())" in said["day2-test-step"]
+    assert said["day2-test-optimizers"] == ""
