@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ppzoo.course.notebooks import is_tests, mark_of, titles
+from ppzoo.course.notebooks import is_solution, is_tests, mark_of, titles
 from ppzoo.course.style import CSS
 
 _STATUSES = {
@@ -131,7 +131,10 @@ def as_html(
     body = _CHINESE.sub(r'<\1\2 lang="zh">', body)
     for name, content in parts.items():
         body = body.replace(f"<p>{name}</p>", content).replace(name, content)
-    return as_page(title, _summary(title, judged, changed, stopped, names), body)
+    answers = {mark_of(cell)["grade_id"] for cell in notebook.cells if is_solution(cell)}
+    deleted = [name for name in changed if name in answers]
+    locked = [name for name in changed if name not in answers]
+    return as_page(title, _summary(title, judged, locked, deleted, stopped, names), body)
 
 
 def without_notebook(
@@ -182,6 +185,7 @@ def _summary(
     title: str,
     judged: Mapping[str, Judged],
     changed: Sequence[str],
+    deleted: Sequence[str],
     stopped: Sequence[Stopped],
     names: Mapping[str, str],
 ) -> str:
@@ -197,6 +201,12 @@ def _summary(
         text += warning(
             f"These cells are not yours to change; the originals were run: {listed}",
             f"以下单元格不可修改，评分时使用了原始版本：{listed}",
+        )
+    if deleted:
+        listed = ", ".join(dict.fromkeys(names.get(name, name) for name in deleted))
+        text += warning(
+            f"The cell for your answer is gone; answer in the cell that was given: {listed}",
+            f"作答的单元格被删除了，请在题目给出的单元格中作答：{listed}",
         )
     rows = "".join(
         f'<li class="{_kind(one)}"><a href="#{html.escape(name)}">'

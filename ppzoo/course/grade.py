@@ -413,8 +413,9 @@ def _row(name: str, day: Day, lines: Iterable[dict[str, Any]], status: str) -> G
             points += line["points"]
         else:
             status = line["status"]
-            changed = line.get("changed", [])
-            notes = [line.get("why", ""), f"changed: {', '.join(changed)}" if changed else ""]
+            notes = [line.get("why", "")]
+            for kind in ("changed", "deleted"):
+                notes += [f"{kind}: {', '.join(line[kind])}"] if line.get(kind) else []
             note = "; ".join(filter(None, notes))
     return Grade(name, day.name, points, day.most, status, _readable(note))
 
@@ -430,7 +431,10 @@ def _lines(text: bytes) -> Iterator[dict[str, Any]]:
 
 def _without_judge(page: Path, title: str, row: Grade) -> Grade:
     """Write feedback where there is no notebook to show."""
-    chinese = {"missing": "没有提交作业。", "unreadable": "作业无法读取。"}
+    chinese = {
+        "missing": f"没有提交作业：缺少 {row.day}/{row.day}.ipynb，请检查文件夹与笔记本的名称。",
+        "unreadable": "作业无法读取，原因见上一行；请在 Jupyter 中打开检查，保存后重新提交。",
+    }
     if row.status in chinese:
         said = warning(f"{row.status}: {row.note}", chinese[row.status])
     else:

@@ -174,7 +174,10 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     status = stopped[0].status if stopped else "graded"
     if stopped and stopped[0].english:
         why = why or f"in {stopped[0].english}"
-    yield "end", {"status": status, "changed": changed, "why": why}
+    answers = {mark_of(cell).get("grade_id") for cell in source.cells if is_solution(cell)}
+    deleted = [name for name in changed if name in answers]
+    changed = [name for name in changed if name not in answers]
+    yield "end", {"status": status, "changed": changed, "deleted": deleted, "why": why}
 
 
 class _TooSlow(BaseException):

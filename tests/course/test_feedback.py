@@ -184,3 +184,12 @@ def test_points_are_shown_where_the_notebook_cannot_be(
     assert "Too &lt;large&gt;" in page
     assert "cannot be shown" in page
     assert signal.getsignal(signal.SIGPROF) == signal.SIG_DFL
+
+
+def test_deleted_answers_are_not_called_locked_cells() -> None:
+    mark = {"nbgrader": {"grade": False, "grade_id": "answer", "solution": True}}
+    cells = [new_markdown_cell("# Title"), new_code_cell("", metadata=mark)]
+    page = as_html(new_notebook(cells=cells), {}, "a", ["answer"], [])
+    assert "The cell for your answer is gone" in page
+    assert "作答的单元格被删除了" in page
+    assert "originals were run" not in page

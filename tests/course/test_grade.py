@@ -723,3 +723,15 @@ def test_seccomp_gives_up_processes_or_says_that_it_did_not() -> None:
         return not confined
 
     assert in_a_child(work) == 0
+
+
+def test_deleted_answers_are_named_and_cost_their_own_points_only(tmp_path: Path) -> None:
+    notebook = solved("day1")
+    notebook["cells"].remove(cell_of(notebook, "day1-answer-3"))
+    hand_in(tmp_path / "in", "one", "day1", notebook)
+    limits = Limits(weak=bool(missing_isolation()))
+    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=limits)
+    assert (row.points, row.status, row.note) == (ALL - 1, "graded", "deleted: day1-answer-3")
+    page = (tmp_path / "out/feedback/one/day1.html").read_text("utf-8")
+    assert "The cell for your answer is gone" in page
+    assert "not yours to change" not in page
