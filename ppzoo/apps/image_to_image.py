@@ -184,6 +184,9 @@ class ImageToImagePredictor:
             try:
                 picture = load_image(path)
             except DataError as error:
+                if on_error == "raise" and len(left) > 1:
+                    hint = "--on-error skip leaves such pictures out"
+                    raise DataError(f"{error}; {len(done.written)} are written, {hint}") from None
                 if on_error == "raise":
                     raise
                 done.problems.append(str(error))

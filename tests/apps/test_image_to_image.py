@@ -321,6 +321,7 @@ def test_damaged_pictures(predict: Callable[..., tuple], tmp_path: Path) -> None
     code, _, err = predict("--input", source, "--output", output)
     assert code == 2
     assert "a.png" in err.splitlines()[-1]
+    assert "0 are written, --on-error skip leaves such pictures out" in err
     code, _, err = predict("--input", source, "--output", output, "--on-error", "skip")
     assert code == 0
     assert "left out: " in err
