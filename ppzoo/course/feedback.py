@@ -131,10 +131,7 @@ def as_html(
     body = _CHINESE.sub(r'<\1\2 lang="zh">', body)
     for name, content in parts.items():
         body = body.replace(f"<p>{name}</p>", content).replace(name, content)
-    answers = {mark_of(cell)["grade_id"] for cell in notebook.cells if is_solution(cell)}
-    deleted = [name for name in changed if name in answers]
-    locked = [name for name in changed if name not in answers]
-    return as_page(title, _summary(title, judged, locked, deleted, stopped, names), body)
+    return as_page(title, _summary(notebook, judged, title, changed, stopped), body)
 
 
 def without_notebook(
@@ -151,7 +148,7 @@ def without_notebook(
         for name, one in judged.items()
     )
     note = warning("Your notebook cannot be shown here.", "此处无法显示你的笔记本。")
-    return as_page(title, _summary(title, judged, changed, stopped, names) + note, said)
+    return as_page(title, _summary(notebook, judged, title, changed, stopped) + note, said)
 
 
 def as_page(title: str, head: str, body: str = "") -> str:
@@ -182,13 +179,16 @@ def warning(english: str, chinese: str) -> str:
 
 
 def _summary(
-    title: str,
+    notebook: Any,
     judged: Mapping[str, Judged],
+    title: str,
     changed: Sequence[str],
-    deleted: Sequence[str],
     stopped: Sequence[Stopped],
-    names: Mapping[str, str],
 ) -> str:
+    names = titles(notebook)
+    answers = {mark_of(cell)["grade_id"] for cell in notebook.cells if is_solution(cell)}
+    deleted = [name for name in changed if name in answers]
+    locked = [name for name in changed if name not in answers]
     text = score(
         title, *(sum(getattr(one, of) for one in judged.values()) for of in ("points", "most"))
     )
@@ -196,8 +196,8 @@ def _summary(
         english, chinese = _STATUSES.get(one.status, (one.status, ""))
         where = (f" In {one.english}.", f"位置：{one.chinese}。") if one.english else ("", "")
         text += warning(english + where[0], chinese + where[1])
-    if changed:
-        listed = ", ".join(dict.fromkeys(names.get(name, name) for name in changed))
+    if locked:
+        listed = ", ".join(dict.fromkeys(names.get(name, name) for name in locked))
         text += warning(
             f"These cells are not yours to change; the originals were run: {listed}",
             f"以下单元格不可修改，评分时使用了原始版本：{listed}",
