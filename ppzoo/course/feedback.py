@@ -102,7 +102,8 @@ def as_html(
         parts[name] = content
         return name
 
-    names = titles(notebook)
+    # Before cells are cut and others stand between them.
+    head = _summary(notebook, judged, title, changed, stopped)
     cells, left = [], _KEPT_IN_ALL
     for cell in notebook.cells:
         source = cell["source"]
@@ -131,7 +132,7 @@ def as_html(
     body = _CHINESE.sub(r'<\1\2 lang="zh">', body)
     for name, content in parts.items():
         body = body.replace(f"<p>{name}</p>", content).replace(name, content)
-    return as_page(title, _summary(notebook, judged, title, changed, stopped), body)
+    return as_page(title, head, body)
 
 
 def without_notebook(
