@@ -13,6 +13,7 @@ from typing import get_args
 
 import numpy as np
 
+from ppzoo.apps.folders import say_others, stopped_at
 from ppzoo.data.folder import find_images
 from ppzoo.errors import ConfigError, DataError, WeightsError
 from ppzoo.faces.detector import DetectorName, Face, FaceDetector, build_detector
@@ -191,12 +192,15 @@ def for_each_picture(
     pictures = pictures_of(source, output)
     problems: list[str] = []
     named = list(_named(pictures, Path(source).expanduser()))
-    for path, stem in tqdm(named, unit="picture", disable=len(named) < 2 or None):
+    say_others(source, output)
+    for number, (path, stem) in enumerate(
+        tqdm(named, unit="picture", disable=len(named) < 2 or None)
+    ):
         try:
             work(path, stem)
         except DataError as error:
             if on_error == "raise":
-                raise
+                raise stopped_at(error, number, len(named)) from error.__cause__
             problems.append(str(error))
     if problems and len(problems) == len(pictures):
         raise DataError(f"none of {len(pictures)} pictures can be used, such as: {problems[0]}")

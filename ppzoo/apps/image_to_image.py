@@ -18,6 +18,7 @@ import numpy as np
 from paddle import nn
 
 from ppzoo import registry
+from ppzoo.apps.folders import say_others, stopped_at
 from ppzoo.apps.inference import BACKENDS, Runner, make_runner
 from ppzoo.config import Component, TrainConfig, load_config
 from ppzoo.data.folder import IMAGE_SUFFIXES, find_images
@@ -184,11 +185,8 @@ class ImageToImagePredictor:
             try:
                 picture = load_image(path)
             except DataError as error:
-                if on_error == "raise" and len(left) > 1:
-                    hint = "--on-error skip leaves such pictures out"
-                    raise DataError(f"{error}; {len(done.written)} are written, {hint}") from None
                 if on_error == "raise":
-                    raise
+                    raise stopped_at(error, len(done.written), len(left)) from error.__cause__
                 done.problems.append(str(error))
                 continue
             panels = self._translate(picture)
@@ -517,17 +515,19 @@ def run_with(predictor: ImageToImagePredictor, args: argparse.Namespace) -> dict
         skip_existing=args.skip_existing,
         compare=args.compare,
     )
-    return report(done, args.output, predictor.describe())
+    return report(done, args.input, args.output, predictor.describe())
 
 
-def report(done: Folded, output: Source, how: str) -> dict[str, Path]:
+def report(done: Folded, source: Source, output: Source, how: str) -> dict[str, Path]:
     """Say on the command line what became of pictures, and return where they are, by kind.
 
     Args:
         done: what became of them.
+        source: the picture or the folder that they came from.
         output: the folder that they are in.
         how: by which backend, and what else to say.
     """
+    say_others(source, output)
     for problem in done.problems[:5]:
         sys.stderr.write(f"left out: {problem}\n")
     facts = [f"{len(done.written)} written"]

@@ -18,6 +18,7 @@ from paddle import nn
 
 from ppzoo import registry
 from ppzoo.apps.films import EachFrame, Film, restore_film, stem_of
+from ppzoo.apps.folders import stopped_at
 from ppzoo.apps.image_to_image import (
     Folded,
     OnError,
@@ -256,7 +257,8 @@ class SuperResolutionPredictor:
                 picture = read_picture(path)
             except DataError as error:
                 if on_error == "raise":
-                    raise
+                    finished = len(done.written) + len(done.existing)
+                    raise stopped_at(error, finished, len(pairs)) from error.__cause__
                 done.problems.append(str(error))
                 continue
             self._write(picture, target, f"{path.name} ({number}/{len(pairs)})")
@@ -498,7 +500,7 @@ def run_with(
         skip_existing=args.skip_existing,
     )
     seconds = time.perf_counter() - start
-    return report(done, args.output, f"{predictor.describe()}; {seconds:.1f} s")
+    return report(done, args.input, args.output, f"{predictor.describe()}; {seconds:.1f} s")
 
 
 def _count(pattern: str, names: Mapping[str, Any]) -> int:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -41,20 +41,11 @@ def find_images(
     if not root.is_dir():
         problem = "is a file, not a folder" if root.is_file() else "does not exist"
         raise DataError(f"{named} {problem}")
-    entries, found, seen = 0, [], set()
-    for place, subfolders, names in os.walk(root, onerror=_refuse, followlinks=True):
-        # A link may lead back to a folder above.
-        real = os.path.realpath(place)
-        subfolders[:] = [n for n in subfolders if recursive and not n.startswith(".")]
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
+    entries, found = 0, []
+    for place, subfolders, names in _walk(root, recursive):
         entries += len(names) + len(subfolders)
         found += [
-            Path(place, name)
-            for name in names
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+            Path(place, name) for name in names if _is_image(name) and not name.startswith(".")
         ]
     if not found:
         problem = (
@@ -62,6 +53,23 @@ def find_images(
         )
         raise DataError(f"{named} {problem}")
     return sorted(found)
+
+
+def find_others(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the files that `find_images` passes by for their names, sorted, but for hidden ones.
+
+    Args:
+        folder: where to look, with its subfolders.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return sorted(
+        Path(place, name)
+        for place, _, names in _walk(Path(folder).expanduser(), True)
+        for name in names
+        if not _is_image(name) and not name.startswith(".")
+    )
 
 
 class FileDataset(paddle.io.Dataset):
@@ -261,6 +269,24 @@ class RepeatDataset(paddle.io.Dataset):
 
     def __len__(self) -> int:
         return len(self.dataset) * self.times
+
+
+def _walk(root: Path, recursive: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each folder once, with the names of its subfolders that count and of its files."""
+    seen = set()
+    for place, subfolders, names in os.walk(root, onerror=_refuse, followlinks=True):
+        # A link may lead back to a folder above.
+        real = os.path.realpath(place)
+        subfolders[:] = [n for n in subfolders if recursive and not n.startswith(".")]
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        yield place, subfolders, names
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _refuse(error: OSError) -> None:

@@ -84,6 +84,25 @@ class TestFolder:
         assert sorted(calls) == [(folder / path, stem) for path, stem in sorted(names.items())]
         assert done == 4
 
+    def test_files_that_are_no_pictures_are_said(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for_each_picture(folder, folder / "out", lambda path, stem: None)
+        ends = ".bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp"
+        kinds = f"(in folders, names of pictures end in {ends})"
+        assert capsys.readouterr().err == f"left out: notes.txt {kinds}\n"
+        # Results are no input, whatever they are.
+        for name in ("sub/b.gif", "out/a.npy"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).touch()
+        for_each_picture(folder, folder / "out", lambda path, stem: None)
+        assert capsys.readouterr().err == f"left out: 2 files, such as notes.txt {kinds}\n"
+        for_each_picture(folder / "b.png", folder / "out", lambda path, stem: None)
+        (folder / "notes.txt").unlink()
+        (folder / "sub/b.gif").unlink()
+        for_each_picture(folder, folder / "out", lambda path, stem: None)
+        assert capsys.readouterr().err == ""
+
     def test_one_file(self, folder: Path) -> None:
         calls = []
         assert for_each_picture(folder / "b.png", "out", lambda *call: calls.append(call)) == 1
@@ -96,12 +115,22 @@ class TestFolder:
             if path.name.startswith("a"):
                 raise DataError(f"{path.name} is bad")
 
-        with pytest.raises(DataError, match=r"a\.jpg is bad"):
+        hint = "0 of 4 pictures are done, --on-error skip leaves such ones out"
+        with pytest.raises(DataError, match=rf"^a\.jpg is bad; {hint}$"):
             for_each_picture(folder, "out", work)
+        with pytest.raises(DataError, match=r"^a\.jpg is bad$"):
+            for_each_picture(folder / "a.jpg", "out", work)
         assert for_each_picture(folder, "out", work, "skip") == 2
         said = capsys.readouterr().err
         assert "left out: a.jpg is bad\nleft out: a.png is bad\n" in said
         assert said.endswith("2 of 4 pictures are left out\n")
+
+        def refuse_c(path: Path, stem: str) -> None:
+            if path.name == "c.png":
+                raise DataError("c.png is bad")
+
+        with pytest.raises(DataError, match="3 of 4 pictures are done"):
+            for_each_picture(folder, "out", refuse_c)
 
         def fail(path: Path, stem: str) -> None:
             raise DataError("bad")

@@ -288,6 +288,7 @@ def test_command_on_a_folder(predict: Callable[..., tuple], tmp_path: Path) -> N
     output = tmp_path / "out"
     code, out, err = predict("--input", source, "--output", output)
     assert (code, out) == (0, f"pictures: {output}\n")
+    assert "left out: notes.txt (in folders, names of pictures end in .bmp, .jpeg, " in err
     assert "pictures: 4 written; ppzoo's layers (dynamic)" in err
     found = sorted(path.relative_to(output).as_posix() for path in output.rglob("*.*"))
     assert found == ["a.png", "c.bmp.png", "c.png", "deep/er/b.jpg"]
@@ -321,7 +322,9 @@ def test_damaged_pictures(predict: Callable[..., tuple], tmp_path: Path) -> None
     code, _, err = predict("--input", source, "--output", output)
     assert code == 2
     assert "a.png" in err.splitlines()[-1]
-    assert "0 are written, --on-error skip leaves such pictures out" in err
+    assert "0 of 2 pictures are done, --on-error skip leaves such ones out" in err
+    code, _, err = predict("--input", source / "a.png", "--output", output)
+    assert (code, "--on-error" in err) == (2, False)
     code, _, err = predict("--input", source, "--output", output, "--on-error", "skip")
     assert code == 0
     assert "left out: " in err

@@ -4,7 +4,13 @@
 import numpy as np
 import pytest
 
-from ppzoo.data.folder import ImageFolderDataset, RepeatDataset, SingleDataset, find_images
+from ppzoo.data.folder import (
+    ImageFolderDataset,
+    RepeatDataset,
+    SingleDataset,
+    find_images,
+    find_others,
+)
 from ppzoo.data.preprocess import LoadImageFromFile
 from ppzoo.errors import ConfigError, DataError
 from ppzoo.media.image import write_image
@@ -33,6 +39,14 @@ def test_pictures_are_found_in_order_below_but_not_when_hidden(folder):
     names = [path.name for path in find_images(folder)]
     assert names == ["0.png", "1.png", "2.png", "3.png", "4.PNG"]
     assert len(find_images(folder, recursive=False)) == 4
+
+
+def test_files_that_are_passed_by_are_named_but_not_when_hidden(folder):
+    (folder / "sub").mkdir()
+    (folder / "loop").symlink_to(folder)
+    for name in ("b.gif", "sub/a.heic", ".DS_Store", "c.WebP"):
+        (folder / name).touch()
+    assert find_others(folder) == [folder / "b.gif", folder / "sub/a.heic"]
 
 
 def test_links_that_lead_back_are_followed_once(folder):
