@@ -244,7 +244,9 @@ def run(args: argparse.Namespace) -> None:
     )
     server, listener, address = _prepared(app, args.host, args.port, "info")
     with listener:
-        sys.stdout.write(f"serving: {address} (end with Ctrl-C)\n")
+        sys.stdout.write(
+            f"serving: {address} (end with Ctrl-C)\npictures: POST {address}/predict\n"
+        )
         sys.stdout.flush()
         server.run(sockets=[listener])
 

@@ -354,7 +354,9 @@ def test_the_command_serves_until_it_is_interrupted(weights: Path) -> None:
     try:
         line = process.stdout.readline()
         assert line.startswith("serving: http://127.0.0.1:")
-        assert decoded(posted(line.split()[1], bytes_of(photo()))).shape == (12, 20, 3)
+        where = line.split()[1]
+        assert process.stdout.readline() == f"pictures: POST {where}/predict\n"
+        assert decoded(posted(where, bytes_of(photo()))).shape == (12, 20, 3)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     finally:
