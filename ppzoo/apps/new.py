@@ -34,6 +34,14 @@ _PLACEHOLDER = "ADDRESS-OF-PPZOO"
 # files and folders of their own there.
 _TAKEN = ("train", "draw_pictures", "tests", "pictures", "output_dir")
 _TAKEN += ("setup", "conftest", "test", "build", "dist", "venv", "env", "src")
+# What no file or folder of Windows can be called: whoever clones the project there needs both.
+_DEVICES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
+}
 
 
 def new_project(folder: str | os.PathLike[str]) -> Path:
@@ -117,6 +125,11 @@ def _package_name(folder: Path) -> str:
         raise UserError(
             f"{folder.name!r} cannot name a Python package: take letters (a to z), digits and "
             "underscores, a letter first"
+        )
+    if name.lower() in _DEVICES:
+        raise UserError(
+            f"{name!r} is what Windows calls a device, and no folder there: choose another name "
+            "for the folder"
         )
     # Some systems do not tell Train from train.
     if name.lower() in _TAKEN:

@@ -102,6 +102,24 @@ def test_it_trains_samples_and_exports(inside: Path, capsys: pytest.CaptureFixtu
     assert re.search(r"^pictures: .*/iter000002_samples\.png$", said, re.MULTILINE)
 
 
+@pytest.mark.parametrize("is_there", [False, True], ids=["no folder", "empty folder"])
+def test_training_without_pictures_says_how_to_get_some(
+    inside: Path, is_there: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    importlib.import_module("train")
+    pictures = inside / "none"
+    if is_there:
+        pictures.mkdir(exist_ok=True)
+    option = f"dataset.train.folder={pictures}"
+    assert cli.main(["train", "-c", "config.yaml", "--device", "cpu", "-o", option]) == 2
+    problem = "is empty" if is_there else "does not exist"
+    hint = "run python draw_pictures.py, or put pictures of your own there"
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"of 'dataset.train.folder' {problem}: {hint}")
+    if is_there:
+        pictures.rmdir()
+
+
 @pytest.mark.slow
 def test_its_own_test_passes(project: Path) -> None:
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
@@ -212,6 +230,8 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
         ("setup", "'setup' is what a project"),
         ("conftest", "'conftest' is what a project"),
         ("Train", "'Train' is what a project"),
+        ("NUL", "'NUL' is what Windows calls a device, and no folder there"),
+        ("com1", "'com1' is what Windows calls a device"),
         ("random", "there is a module 'random' already"),
         ("sys", "there is a module 'sys' already"),
         ("ppgan", "there is a module 'ppgan' already"),
