@@ -20,14 +20,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-import typing
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
 from ppzoo.errors import UserError
-from ppzoo.media.image import as_array
 from ppzoo.runtime import is_out_of_memory
 
 _LOG = logging.getLogger(__name__)
@@ -84,66 +81,6 @@ class Tile:
         return _shifted(self.inner_rows, 0, scale), _shifted(self.inner_columns, 0, scale)
 
 
-def run_tiled(
-    run: Callable[[np.ndarray], Any],
-    picture: np.ndarray,
-    scale: int,
-    tile: int,
-    overlap: int,
-    out: np.ndarray | None = None,
-    *,
-    multiple: int = 1,
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """Run a network over a picture tile by tile, and return the result for the whole picture.
-
-    Args:
-        run: maps [..., h, w] to [..., h * scale, w * scale], as a `Runner` does; leading axes may
-            differ between the two.
-        picture: [..., H, W], such as float32 [1, C, H, W]; frames may stand before the channels.
-        scale: pixels of the result per pixel of the picture, along a side.
-        tile: side in pixels of what the network is given, overlap included. Where memory does not
-            suffice, it is halved, as often as need be.
-        overlap: pixels on each side of a tile that are only there for the network to see.
-        out: the array to fill, [..., H * scale, W * scale], which may be memory-mapped. Integers
-            get rounded values. By default, one of the type that `run` returns.
-        multiple: the network takes sides that are multiples of this only.
-        progress: is called with the number of tiles done and of all tiles.
-
-    Raises:
-        UserError: the tile is too small for its overlap, or memory does not suffice for the
-            smallest.
-        ValueError: the picture is empty, `run` returns another size than `scale` says, or `out`
-            has another shape.
-    """
-    height, width = picture.shape[-2:]
-
-    def process(part: Tile) -> None:
-        nonlocal out
-        result = as_array(run(np.ascontiguousarray(part.cut(picture))))
-        expected = tuple(side * scale for side in part.shape)
-        if result.shape[-2:] != expected:
-            raise ValueError(
-                f"a tile of {part.shape} became {result.shape[-2:]}, expected {expected} at scale "
-                f"{scale}"
-            )
-        if out is None:
-            out = np.empty((*result.shape[:-2], height * scale, width * scale), result.dtype)
-        if out.shape != (*result.shape[:-2], height * scale, width * scale):
-            raise ValueError(
-                f"out has the shape {list(out.shape)}, the result's is "
-                f"{[*result.shape[:-2], height * scale, width * scale]}"
-            )
-        kept = part.inner(result, scale)
-        if np.issubdtype(out.dtype, np.integer):
-            limits = np.iinfo(out.dtype)
-            kept = np.rint(kept).clip(limits.min, limits.max)
-        out[(..., *part.place(scale))] = kept
-
-    walk(process, (height, width), tile, overlap, multiple=multiple, progress=progress)
-    return typing.cast(np.ndarray, out)
-
-
 def walk(
     process: Callable[[Tile], None],
     size: tuple[int, int],
@@ -161,13 +98,16 @@ def walk(
     Args:
         process: runs the network on a tile and keeps the result.
         size: height and width of the picture.
-        tile: see `run_tiled`.
-        overlap: see `run_tiled`.
-        multiple: see `run_tiled`.
-        progress: see `run_tiled`.
+        tile: side in pixels of what the network is given, overlap included. Where memory does not
+            suffice, it is halved, as often as need be.
+        overlap: pixels on each side of a tile that are only there for the network to see.
+        multiple: the network takes sides that are multiples of this only.
+        progress: is called with the number of tiles done and of all tiles.
 
     Raises:
-        UserError: see `run_tiled`.
+        UserError: the tile is too small for its overlap, or memory does not suffice for the
+            smallest.
+        ValueError: the picture is empty.
     """
     if min(size) < 1:
         raise ValueError(f"a picture of {size[1]} x {size[0]} pixels has no tiles")

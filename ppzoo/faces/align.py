@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faces put upright into a square of fixed size, and back into their picture.
+"""Faces put upright into a square of fixed size.
 
 The square has the margins of the pictures that Photo2Cartoon was trained with, hair and shoulders
 included. PaddleGAN takes them from dlib's 68 landmarks: its square is 2.1 times as high as the way
@@ -43,7 +43,7 @@ def align_face(
 
     Returns:
         uint8 [size, size, 3], and a float64 matrix [2, 3] that maps the picture to the square as
-        OpenCV's `warpAffine` takes it; `paste_back` leads back.
+        OpenCV's `warpAffine` takes it.
 
     Raises:
         ValueError: a size or zoom that is not positive, an empty box, or an image that is none.
@@ -84,63 +84,3 @@ def _eyes(face: Face) -> tuple[np.ndarray, float, float]:
     angle = np.radians(face.roll)
     eyes = np.array([(x1 + x2) / 2 + up * np.sin(angle), (y1 + y2) / 2 - up * np.cos(angle)])
     return eyes, apart * width, face.roll
-
-
-def paste_back(
-    background: np.ndarray,
-    picture: np.ndarray,
-    matrix: np.ndarray,
-    mask: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return a picture with an aligned one laid over the place that it was taken from.
-
-    Args:
-        background: uint8 RGB [H, W, 3], or grey [H, W] or [H, W, 1]; it is not changed.
-        picture: uint8 RGB [h, w, 3] or grey, of the size that `align_face` gave.
-        matrix: [2, 3], as `align_face` gave it.
-        mask: how much of `picture` shows, [h, w] or [h, w, 1], floats from 0 to 1 or uint8 from 0
-            to 255; all of it by default.
-
-    Returns:
-        uint8 [H, W, 3].
-
-    Raises:
-        ValueError: an array of another type or shape, or a matrix that cannot be undone.
-    """
-    import cv2
-
-    background, picture = as_picture(background), as_picture(picture)
-    matrix = np.asarray(matrix, dtype=np.float64)
-    if matrix.shape != (2, 3) or not abs(np.linalg.det(matrix[:, :2])) > 0:
-        raise ValueError(f"expected an invertible matrix [2, 3], got {matrix.tolist()}")
-    weight = _weights(mask, picture.shape[:2])
-    back = cv2.invertAffineTransform(matrix)
-    height, width = picture.shape[:2]
-    corners = np.array([[-1, -1], [width, -1], [-1, height], [width, height]], dtype=np.float64)
-    reached = corners @ back[:, :2].T + back[:, 2]
-    left, top = np.floor(reached.min(0)).astype(int).clip(0)
-    right, bottom = np.minimum(np.ceil(reached.max(0)).astype(int) + 1, background.shape[1::-1])
-    result = background.copy()
-    if right <= left or bottom <= top:
-        return result
-    # Only the part of the background that is reached: pictures may be large.
-    back[:, 2] -= (left, top)
-    size = (int(bottom - top), int(right - left))
-    alpha = warp(weight, back, size, "black")[..., np.newaxis]
-    laid = warp(picture.astype(np.float32), back, size, "replicate")
-    below = result[top:bottom, left:right]
-    result[top:bottom, left:right] = (below + alpha * (laid - below)).round().clip(0, 255)
-    return result
-
-
-def _weights(mask: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
-    if mask is None:
-        return np.ones(shape, np.float32)
-    mask = np.asarray(mask)
-    weight = mask[..., 0] if mask.ndim == 3 and mask.shape[-1] == 1 else mask
-    if weight.shape != shape:
-        raise ValueError(
-            f"the mask has the shape {list(mask.shape)}, the picture {list(shape)}: they must fit"
-        )
-    scaled = weight.astype(np.float32) / (255 if weight.dtype == np.uint8 else 1)
-    return scaled.clip(0, 1)

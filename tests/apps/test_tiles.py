@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 import pytest
 
-from ppzoo.apps.tiles import Tile, count_tiles, run_tiled, walk
+from ppzoo.apps.tiles import Tile, count_tiles, walk
 from ppzoo.errors import UserError
 
 SIZES = [(1, 1), (5, 64), (40, 64), (64, 64), (65, 64), (97, 200), (131, 77)]
@@ -48,6 +48,20 @@ def walked(size, tile, overlap, **options):
     return found
 
 
+def tiled(run, whole, scale, tile, overlap, **options):
+    """Return what a network makes of a picture [..., H, W], tile by tile."""
+    size, found = whole.shape[-2:], []
+
+    def process(part):
+        kept = part.inner(run(part.cut(whole)), scale)
+        if not found:
+            found.append(np.full((*kept.shape[:-2], *(side * scale for side in size)), np.nan))
+        found[0][(..., *part.place(scale))] = kept
+
+    walk(process, size, tile, overlap, **options)
+    return found[0]
+
+
 @pytest.mark.parametrize("multiple", [1, 2, 4])
 @pytest.mark.parametrize("size", SIZES)
 def test_tiles_cover_each_pixel_once_with_their_surroundings(size, multiple):
@@ -80,13 +94,13 @@ def test_as_few_tiles_as_will_do():
 def test_the_result_is_that_of_the_whole_picture(size):
     run = runner(Small())
     whole = picture(1, 3, *size)
-    np.testing.assert_allclose(run_tiled(run, whole, 2, 24, 4), run(whole), atol=1e-6)
+    np.testing.assert_allclose(tiled(run, whole, 2, 24, 4), run(whole), atol=1e-6)
 
 
 def test_less_overlap_than_the_receptive_field_shows():
     run = runner(Small())
     whole = picture(1, 3, 60, 50)
-    difference = np.abs(run_tiled(run, whole, 2, 24, 1) - run(whole))
+    difference = np.abs(tiled(run, whole, 2, 24, 1) - run(whole))
     assert difference.max() > 1e-3
     # But not away from the seams.
     assert np.median(difference) < 1e-6
@@ -100,7 +114,7 @@ def test_sides_that_the_network_does_not_take_are_mirrored():
         return x.repeat(3, axis=-1).repeat(3, axis=-2)
 
     whole = picture(1, 1, 5, 6)
-    result = run_tiled(run, whole, 3, 64, 8, multiple=4)
+    result = tiled(run, whole, 3, 64, 8, multiple=4)
     np.testing.assert_array_equal(result, whole.repeat(3, axis=-1).repeat(3, axis=-2))
     mirrored = np.pad(whole, [(0, 0), (0, 0), (0, 3), (0, 2)], mode="symmetric")
     np.testing.assert_array_equal(seen[0], mirrored)
@@ -111,7 +125,7 @@ def test_frames_and_channels_may_stand_before_the_sides():
         return x[:, 2]
 
     frames = picture(1, 5, 3, 40, 50)
-    np.testing.assert_array_equal(run_tiled(middle, frames, 1, 16, 2), frames[:, 2])
+    np.testing.assert_array_equal(tiled(middle, frames, 1, 16, 2), frames[:, 2])
 
 
 def test_channels_may_stand_after_the_sides():
@@ -122,28 +136,13 @@ def test_channels_may_stand_after_the_sides():
     np.testing.assert_array_equal(found, image)
 
 
-def test_the_result_may_be_a_file_of_bytes(tmp_path):
-    out = np.memmap(tmp_path / "result", np.uint8, "w+", shape=(1, 3, 80, 100))
-    whole = np.random.default_rng(0).integers(-40, 300, [1, 3, 40, 50]).astype("float32") + 0.4
-    result = run_tiled(lambda x: x.repeat(2, -1).repeat(2, -2), whole, 2, 16, 2, out)
-    assert result is out
-    expected = whole.round().clip(0, 255).repeat(2, -1).repeat(2, -2)
-    np.testing.assert_array_equal(np.memmap(tmp_path / "result", np.uint8).reshape(out.shape), out)
-    np.testing.assert_array_equal(out, expected)
-
-
-def test_what_does_not_fit_is_refused():
-    whole = picture(1, 3, 20, 20)
-    with pytest.raises(ValueError, match=r"became \(16, 16\), expected \(32, 32\)"):
-        run_tiled(lambda x: x, whole, 2, 16, 2)
-    with pytest.raises(ValueError, match="out has the shape"):
-        run_tiled(lambda x: x, whole, 1, 16, 2, np.zeros((1, 3, 20, 21)))
+def test_what_cannot_be_cut_is_refused():
     with pytest.raises(UserError, match=r"tile of 16 pixels .* choose at least 24"):
-        run_tiled(lambda x: x, whole, 1, 16, 8)
+        walked((20, 20), 16, 8)
     with pytest.raises(UserError, match="expected at least 1"):
-        run_tiled(lambda x: x, whole, 1, 16, -1)
+        walked((20, 20), 16, -1)
     with pytest.raises(ValueError, match="no tiles"):
-        run_tiled(lambda x: x, picture(1, 3, 0, 4), 1, 16, 2)
+        walked((0, 4), 16, 2)
 
 
 def limited(pixels, error=MemoryError, shapes=None):
@@ -160,7 +159,7 @@ def limited(pixels, error=MemoryError, shapes=None):
 def test_without_memory_tiles_are_halved_and_work_goes_on(caplog):
     whole, steps, shapes = picture(1, 3, 100, 90), [], []
     with caplog.at_level(logging.WARNING):
-        result = run_tiled(
+        result = tiled(
             limited(30 * 30, shapes=shapes),
             whole,
             1,
@@ -191,7 +190,7 @@ def test_memory_that_ends_in_the_middle_costs_a_row_at_most(multiple):
                 raise MemoryError
             return x + 1
 
-        result = run_tiled(run, whole, 1, 32, 4, multiple=multiple)
+        result = tiled(run, whole, 1, 32, 4, multiple=multiple)
         np.testing.assert_array_equal(result, whole + 1)
         assert len(is_low) == 1
         # What is left takes tiles of half the side, and the row that was begun is done again.
@@ -212,15 +211,15 @@ def test_the_side_that_memory_suffices_for_is_returned():
 
 def test_too_little_memory_for_any_tile_is_said():
     with pytest.raises(UserError, match="memory does not suffice for a tile of 16 x 16"):
-        run_tiled(limited(10), picture(1, 3, 70, 70), 1, 64, 4)
+        tiled(limited(10), picture(1, 3, 70, 70), 1, 64, 4)
 
 
 def test_other_failures_are_not_taken_for_missing_memory():
     with pytest.raises(RuntimeError, match="broken"):
-        run_tiled(limited(10, RuntimeError("broken")), picture(1, 3, 70, 70), 1, 64, 4)
+        tiled(limited(10, RuntimeError("broken")), picture(1, 3, 70, 70), 1, 64, 4)
 
 
 def test_halving_stops_at_the_picture_when_it_is_small():
     shapes = []
-    run_tiled(limited(40 * 40, shapes=shapes), picture(1, 3, 50, 50), 1, 1024, 4)
+    tiled(limited(40 * 40, shapes=shapes), picture(1, 3, 50, 50), 1, 1024, 4)
     assert shapes[:2] == [(50, 50), (25, 25)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from ppzoo.faces.align import align_face, paste_back
+from ppzoo.faces.align import align_face
 from ppzoo.faces.detector import Face
 
 EYES = np.array([[206.0, 106.0], [245.0, 108.0]])  # the astronaut's, by eye
@@ -110,57 +110,3 @@ def test_collapsed_landmarks_are_of_no_account() -> None:
 def test_what_cannot_be_aligned_is_refused(face, options, says) -> None:
     with pytest.raises(ValueError, match=says):
         align_face(data.astronaut(), face, **options)
-
-
-def test_what_is_pasted_back_is_where_it_came_from() -> None:
-    image = data.astronaut()
-    leaning_face = Face(FACE.box, 0.9, None, 20.0)
-    crop, matrix = align_face(image, leaning_face, size=256)
-    grey = np.full_like(image, 128)
-    pasted = paste_back(grey, crop, matrix)
-    x, y = slice(185, 270), slice(75, 160)
-    assert np.abs(pasted[y, x].astype(int) - image[y, x]).mean() < 4
-    assert (pasted[400:] == 128).all()
-    assert (grey == 128).all()
-
-
-@pytest.mark.parametrize("size", [16, 1024])
-def test_pasting_enlarges_and_reduces(size) -> None:
-    picture = np.zeros((size, size, 3), np.uint8)
-    picture[:, ::2] = 200  # its mean is what is left where it is reduced
-    background = np.full((512, 512, 3), 100, np.uint8)
-    _, matrix = align_face(background, FACE, size=size)
-    pasted = paste_back(background, picture, matrix)
-    assert pasted[90:150, 190:260].mean() == pytest.approx(100, abs=6)
-    if size == 1024:
-        assert np.ptp(pasted[90:150, 190:260]) < 60
-
-
-@pytest.mark.parametrize("kind", ["float", "uint8"])
-def test_a_mask_says_how_much_shows(kind) -> None:
-    background = np.full((300, 300, 3), 100, np.uint8)
-    face = Face((100, 100, 200, 200), 0.5)
-    picture, matrix = align_face(np.full((300, 300, 3), 200, np.uint8), face, size=64)
-    mask = np.zeros((64, 64), np.float32)
-    mask[:32] = 0.4
-    if kind == "uint8":
-        mask = (mask * 255).round().astype(np.uint8)[..., np.newaxis]
-    pasted = paste_back(background, picture, matrix, mask)
-    x, y = (np.linalg.inv(np.vstack([matrix, [0, 0, 1]])) @ [32, 16, 1])[:2].astype(int)
-    assert (pasted[y, x] == 140).all()
-    x, y = (np.linalg.inv(np.vstack([matrix, [0, 0, 1]])) @ [32, 50, 1])[:2].astype(int)
-    assert (pasted[y, x] == 100).all()
-
-
-def test_a_place_beside_the_background_changes_nothing() -> None:
-    background = np.full((50, 50, 3), 100, np.uint8)
-    picture, matrix = align_face(background, Face((900, 900, 950, 950), 0.5), size=32)
-    assert (paste_back(background, picture * 0, matrix) == background).all()
-
-
-def test_what_cannot_be_pasted_is_refused() -> None:
-    image = np.zeros((20, 20, 3), np.uint8)
-    with pytest.raises(ValueError, match="matrix"):
-        paste_back(image, image, np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"\[3, 4\]"):
-        paste_back(image, image, np.eye(2, 3), np.ones((3, 4)))
