@@ -44,7 +44,7 @@ def problems(page, text):
         if link.is_external:
             found += [f"{place}: {wrong}" for wrong in problems_of_address(link.target)]
             continue
-        path = Path(os.path.normpath(page.parent / urllib.parse.unquote(link.path)))
+        path = Path(os.path.normpath(page.parent / link.path))
         path = path if link.path else page
         if not path.exists() or not path.is_relative_to(ROOT):
             found.append(f"{place}: there is no such file")
@@ -100,6 +100,8 @@ def test_links_lead_somewhere(page):
         ("[a](https://localhost)", "README.md:1: https://localhost: the host 'localhost'"),
         ("[a](ftp://a.org)", "README.md:1: ftp://a.org: the scheme 'ftp'"),
         ('[a](docs/no.md "title")', "README.md:1: docs/no.md: there is no such file"),
+        ("[a](docs/no.md 'title')", "README.md:1: docs/no.md: there is no such file"),
+        ("[a](docs%2Fno.md)", "README.md:1: docs%2Fno.md: there is no such file"),
         ("[`a`](docs/no.md)", "README.md:1: docs/no.md: there is no such file"),
     ],
 )
@@ -253,6 +255,26 @@ def test_unchanged_pages_keep_their_time_and_old_ones_go(docs):
     assert not any(name.startswith("repository/") for name in made(docs))
     pages.remove()
     assert made(docs) == set()
+
+
+def test_names_in_percent_form_and_files_that_are_no_text(docs):
+    root = docs.parent
+    (root / "my code.py").write_text("x = 1\n", encoding="utf-8")
+    (root / "weights.bin").write_bytes(b"\xff\xfe\x00")
+    (docs / "index.md").write_text(
+        "[a](../my%20code.py 'code') [b](<../my code.py>) [c](../weights.bin)", encoding="utf-8"
+    )
+    assert pages.for_site((docs / "index.md").read_text("utf-8"), docs) == (
+        "[a](/repository/my%20code.py.markdown 'code') [b](/repository/my%20code.py.markdown) "
+        "[c](/repository/weights.bin.markdown)"
+    )
+    assert pages.for_site("[a](../my%20code.py)", docs, "https://a.org") == (
+        "[a](https://a.org/my%20code.py)"
+    )
+    pages.prepare()
+    assert "````python\nx = 1\n" in (docs / "repository/my code.py.markdown").read_text("utf-8")
+    shown = (docs / "repository/weights.bin.markdown").read_text("utf-8")
+    assert "text\n3 bytes: see the repository\n" in shown
 
 
 @pytest.mark.slow

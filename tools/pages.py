@@ -8,11 +8,13 @@ ignores, and `for_site` leads the links there, or to the repository's own addres
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import re
 import shutil
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +26,9 @@ DAYS = "day[1-7].ipynb"
 MADE = ("api", "notebooks", "repository")
 
 # Links and pictures, with a title or without: `[text](target)`, `![text](<target> "title")`.
-_LINK = re.compile(r"(?P<before>\]\()(?P<target><[^>\n]*>|[^)\s]+)(?P<after>(?:\s+\"[^\"]*\")?\))")
+_LINK = re.compile(
+    r"(?P<before>\]\()(?P<target><[^>\n]*>|[^)\s]+)(?P<after>(?:\s+(?:\"[^\"]*\"|'[^']*'))?\))"
+)
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
 _CODE = re.compile(r"(`+)(?:(?!\1).)+?\1")
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
@@ -52,8 +56,8 @@ class Link:
 
     @property
     def path(self) -> str:
-        """Return what stands before the anchor, which may be nothing."""
-        return self.target.partition("#")[0]
+        """Return the file that stands before the anchor, without %-forms; it may be nothing."""
+        return urllib.parse.unquote(self.target.partition("#")[0])
 
     @property
     def anchor(self) -> str:
@@ -160,7 +164,10 @@ def for_site(text: str, folder: Path, repository: str = "") -> str:
         if place is None or not path.exists():
             return match[0]
         if repository and place.startswith("/repository/"):
-            place = f"{repository.rstrip('/')}/{path.relative_to(ROOT).as_posix()}"
+            name = urllib.parse.quote(path.relative_to(ROOT).as_posix())
+            place = f"{repository.rstrip('/')}/{name}"
+        else:
+            place = urllib.parse.quote(place)
         anchor = f"#{link.anchor}" if link.anchor else ""
         return f"{match['before']}{place}{anchor}{match['after']}"
 
@@ -263,10 +270,13 @@ def _page_of(path: Path) -> str:
         return f"---\norphan: true\n---\n\n{for_site(path.read_text('utf-8'), path.parent)}"
     if path.is_dir():
         content, language = "\n".join(sorted(entry.name for entry in path.iterdir())), "text"
-    elif path.stat().st_size > _LARGEST:
-        content, language = f"{path.stat().st_size} bytes: see the repository", "text"
     else:
-        content, language = path.read_text(encoding="utf-8"), _LANGUAGES.get(path.suffix, "text")
+        content, language = f"{path.stat().st_size} bytes: see the repository", "text"
+        # What is no text, such as weights, is not shown either.
+        with contextlib.suppress(UnicodeDecodeError):
+            if path.stat().st_size <= _LARGEST:
+                content = path.read_text(encoding="utf-8")
+                language = _LANGUAGES.get(path.suffix, "text")
     fence = "`" * 12  # more than any file has
     return f"---\norphan: true\n---\n\n# `{name}`\n\n{fence}{language}\n{content}\n{fence}\n"
 
