@@ -84,9 +84,9 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2> /dev/null || { \
 	  echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 2; }
 	@$(PY) -m pip --version > /dev/null 2>&1 || "$(PYTHON)" -m venv --clear "$(VENV)"
-	@echo "Installing ppzoo and PaddlePaddle into $(VENV): about 550 MB to download, some minutes."
+	@echo "Installing ppzoo and PaddlePaddle into $(VENV): about 550 MB to download; all takes up to ten minutes."
 	@$(PY) -m pip install --disable-pip-version-check --no-deps paddlepaddle $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
-	@echo "Installing the other packages: some minutes more, in which nothing is printed."
+	@echo "Installing the other packages: minutes, in which nothing is printed."
 	@$(PY) -m pip install --disable-pip-version-check --quiet -e ".[$(EXTRAS)]" $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 	@touch $@
 	@$(PY) -c 'import importlib.metadata as m, platform; print("Ready: Python", platform.python_version() + ",", ", ".join(f"{p} {m.version(p)}" for p in ("paddlepaddle", "numpy", "opencv-python-headless")))'
