@@ -73,7 +73,7 @@ _FRONT_PAGE = {
     "gmsd": Title("error of edges {}", "边缘误差 {}", against=True),
     "domain_fooled": Title("{} taken for cartoons", "{} 被认作卡通", against=True),
     "gain_psnr_gain": Title("{} dB over bicubic", "比双三次插值高 {} dB"),
-    "gain_psnr_gain_least": Title("at least {}", "至少 {}"),
+    "gain_psnr_gain_least": Title("{} for the worst picture", "最差的一张 {}"),
     "texture_gradient_distance": Title("distance of gradients {}", "梯度分布距离 {}", against=True),
     "time_psnr_over_still": Title("{} dB by other frames", "其中邻帧贡献 {} dB"),
     "l1_over_source": Title("{} of a copy's error", "误差为照抄源图的 {} 倍"),
@@ -199,9 +199,10 @@ PROOFS = {
     "ugatit": Proof(
         "configs/demo/ugatit_photographs.yaml",
         "U-GAT-IT finds the colours and contrasts of cartoons, trained without a single pair",
+        # `domain_fooled` is reported and not claimed: the last bits of a training move it.
         (
             Margin("psnr", at_least=3.0, of_baseline="plus"),
-            Margin("domain_fooled", at_least=0.1, of_baseline="plus"),
+            Margin("gmsd", at_most=0.6, of_baseline="times"),
         ),
     ),
     "esrgan": Proof(
