@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import importlib.util
 import io
+import itertools
 import json
 import math
 import os
@@ -43,6 +44,8 @@ _SLACK = 120.0
 # The wide ones are taken for formulas where one writes in Chinese or Japanese.
 _OF_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _DAY = re.compile(r"day[ _-]?\d+", re.IGNORECASE)
+# Of a student's folder, where a notebook is looked for that is not where it belongs.
+_MOST_LOOKED_AT, _DEEPEST = 2000, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -338,8 +341,11 @@ def _grade_one(
             page, title, Grade(name, day.name, 0, day.most, "unreadable", _readable(str(error)))
         )
     if submission is None:
+        there = _misplaced(student, day.name)
         note = f"there is no {day.name}/{day.name}.ipynb"
-        return _without_judge(page, title, Grade(name, day.name, 0, day.most, "missing", note))
+        note += f", but {there}: move it there" if there else ""
+        row = Grade(name, day.name, 0, day.most, "missing", note)
+        return _without_judge(page, title, row, there)
     with _folder() as folder:
         task = Task(
             source=str(day.notebook),
@@ -429,10 +435,11 @@ def _lines(text: bytes) -> Iterator[dict[str, Any]]:
                 yield said
 
 
-def _without_judge(page: Path, title: str, row: Grade) -> Grade:
-    """Write feedback where there is no notebook to show."""
+def _without_judge(page: Path, title: str, row: Grade, there: str = "") -> Grade:
+    """Write feedback where there is no notebook to show, only perhaps one in a wrong place."""
+    instead = f"但找到了 {there}，请移到该位置。" if there else "请检查文件夹与笔记本的名称。"
     chinese = {
-        "missing": f"没有提交作业：缺少 {row.day}/{row.day}.ipynb，请检查文件夹与笔记本的名称。",
+        "missing": f"没有提交作业：缺少 {row.day}/{row.day}.ipynb，{instead}",
         "unreadable": "作业无法读取，原因见上一行；请在 Jupyter 中打开检查，保存后重新提交。",
     }
     if row.status in chinese:
@@ -469,6 +476,41 @@ def _submission(student: Path, day: str) -> Path | None:
     if path.exists() and not path.is_file():
         raise DataError(f"{path.relative_to(student)} is no file")
     return path.absolute() if path.exists() else None
+
+
+def _misplaced(student: Path, day: str) -> str:
+    """Return where in a student's folder something like a day's notebook is, empty if nowhere."""
+    found = []
+    for path in _notebooks_in(student):
+        inside = path.relative_to(student)
+        named = _plain_name(path.stem) == _plain_name(day)
+        if named or _plain_name(inside.parent.name) == _plain_name(day):
+            found.append((len(inside.parts), not named, str(inside)))
+    return _readable(min(found)[2]) if found else ""
+
+
+def _notebooks_in(folder: Path) -> Iterator[Path]:
+    """Yield notebooks in a folder of a student's, which may hold anything.
+
+    No link is followed, and what lies deep or beyond a number of entries is passed over.
+    """
+    left, folders = _MOST_LOOKED_AT, [(folder, 1)]
+    while folders and left > 0:
+        place, depth = folders.pop(0)
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in itertools.islice(entries, left):
+                left -= 1
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders += [(Path(entry.path), depth + 1)] if depth < _DEEPEST else []
+                elif entry.name.lower().endswith(".ipynb") and entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path)
+
+
+def _plain_name(name: str) -> str:
+    """Return the name of a day in the way in which ours are written: day1 for Day_01."""
+    return re.sub(r"[\s_-]+|(?<=[^\d])0+(?=\d)", "", name.casefold())
 
 
 def _readable(name: str) -> str:

@@ -605,6 +605,52 @@ def test_links_to_folders_get_a_row(tmp_path: Path) -> None:
     assert all("is a link" in row.note for row in rows if row.status == "unreadable")
 
 
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("Day1/Day1.ipynb", True),
+        ("repo/day1/day1.ipynb", True),
+        ("day1/mine/day1.ipynb", True),
+        ("Day 01.ipynb", True),
+        ("DAY-1/answers.ipynb", True),
+        ("repo/\x1b[2J/day1.ipynb", True),
+        ("day10.ipynb", False),
+        ("repo/.ipynb_checkpoints/day1.ipynb", False),
+        ("a/b/c/d/day1.ipynb", False),
+        ("repo/day1.md", False),
+    ],
+)
+def test_a_notebook_in_a_wrong_place_is_named(place: str, found: bool, tmp_path: Path) -> None:
+    path = tmp_path / "in/one" / place
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    (row,) = grade(SOURCE / "day1", tmp_path / "in", tmp_path / "out", limits=WEAK)
+    assert (row.points, row.status) == (0, "missing")
+    shown = place.replace("\x1b", "\ufffd")
+    note = f", but {shown}: move it there" if found else ""
+    assert row.note == f"there is no day1/day1.ipynb{note}"
+    page = (tmp_path / "out/feedback/one/day1.html").read_text("utf-8")
+    assert row.note in page
+    assert (f"但找到了 {shown}，" in page) is found
+    assert "\x1b" not in page
+
+
+def test_notebooks_in_wrong_places_are_looked_for_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one/a").mkdir(parents=True)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/day1.ipynb").write_text("{}")
+    (tmp_path / "one/link").symlink_to(tmp_path / "theirs")
+    (tmp_path / "one/Day1.ipynb").symlink_to(tmp_path / "theirs/day1.ipynb")
+    assert module._misplaced(tmp_path / "one", "day1") == ""
+    for name in ("one/a/day1.ipynb", "one/a/day_1.ipynb"):
+        (tmp_path / name).write_text("{}")
+    assert module._misplaced(tmp_path / "one", "day1") == "a/day1.ipynb"
+    monkeypatch.setattr(module, "_MOST_LOOKED_AT", 3)
+    assert module._misplaced(tmp_path / "one", "day1") == ""
+
+
 def test_folders_of_notebooks_names_are_no_notebooks(tmp_path: Path) -> None:
     path = hand_in(tmp_path / "in", "one", "day1", students("day1"))
     (path.parent / "old.ipynb").mkdir()
