@@ -3,6 +3,11 @@
 
 Curves and pictures are drawn as pyplot figures, so a notebook shows them below the cell that asks
 for them, and `matplotlib.pyplot.gcf()` in the same cell gets the figure to change or to save it.
+
+Titles and labels in Chinese need a font that has the characters: where Matplotlib knows one of
+`CHINESE_FONTS`, curves and pictures use it for what its own font lacks; elsewhere it warns "Glyph
+missing" and draws boxes, until such a font is installed (and Python started anew). Films are
+lettered in Pillow's own font, which has Latin letters only.
 """
 
 from __future__ import annotations
@@ -18,6 +23,12 @@ from ppzoo.media.image import with_one_palette
 
 # Okabe & Ito's colours, which the colour-blind tell apart, the darker ones first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Families that come with Linux, Windows and macOS, or are installed for Chinese.
+CHINESE_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN",
+    "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Microsoft YaHei", "SimHei",
+    "PingFang SC", "Hiragino Sans GB", "Heiti TC", "Arial Unicode MS", "Noto Sans CJK JP",
+)  # fmt: skip
 # Printed in grey, or where colours fail nevertheless.
 _LINES = ("-", "--", "-.", ":")
 _INCH = 72  # points an inch: one pixel of a figure at this resolution
@@ -48,6 +59,17 @@ def draw_curves(
     if not panels or smooth < 1:
         raise ValueError(f"expected panels, and smooth of at least 1; got {len(panels)}, {smooth}")
     plt = _pyplot()
+    with plt.rc_context(_fonts()):
+        _draw_panels(plt, panels, xlabel, log, smooth)
+
+
+def _draw_panels(
+    plt: Any,
+    panels: Mapping[str, Mapping[str, tuple[Any, Any]]],
+    xlabel: str,
+    log: Sequence[str],
+    smooth: int,
+) -> None:
     figure, axes = plt.subplots(
         1, len(panels), figsize=(min(12.0, 4.2 * len(panels)), 2.9), dpi=80, squeeze=False
     )
@@ -91,6 +113,17 @@ def draw_pictures(
     if not columns or len(titles) > columns:
         raise ValueError(f"{len(titles)} titles for {columns} columns of {len(pictures)} rows")
     plt = _pyplot()
+    with plt.rc_context(_fonts()):
+        _draw_table(plt, pictures, titles, columns, height)
+
+
+def _draw_table(
+    plt: Any,
+    pictures: Mapping[str, Sequence[np.ndarray]],
+    titles: Sequence[str],
+    columns: int,
+    height: float,
+) -> None:
     widths = [
         max(row[i].shape[1] / row[i].shape[0] for row in pictures.values() if i < len(row))
         for i in range(columns)
@@ -150,12 +183,14 @@ def draw_film(
         colours: of all films together, 2 to 256; fewer make a smaller file.
 
     Raises:
-        ValueError: no film, films of different lengths, more titles than columns, or `fps` or
-            `height` is not positive.
+        ValueError: no film, films of different lengths, more titles than columns, `fps` or
+            `height` is not positive, or `colours` is out of range.
         MissingExtraError: IPython is not installed.
     """
     if not (fps > 0 and height > 0):
         raise ValueError(f"fps and height must be positive, got {fps} and {height}")
+    if not 2 <= colours <= 256:
+        raise ValueError(f"colours must lie between 2 and 256, got {colours}")
     try:
         from IPython.display import Image, display
     except ImportError as error:
@@ -253,6 +288,16 @@ def _plain(picture: Any) -> np.ndarray:
             f"shape {list(picture.shape)}"
         )
     return picture
+
+
+def _fonts() -> dict[str, Any]:
+    """Return Matplotlib's settings with fonts of Chinese behind the fonts that are set."""
+    import matplotlib
+    from matplotlib.font_manager import fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    family = matplotlib.rcParams["font.family"]
+    return {"font.family": [*family, *(name for name in CHINESE_FONTS if name in known)]}
 
 
 def _pyplot() -> Any:

@@ -44,6 +44,24 @@ def test_curves_have_their_points_labels_and_scale() -> None:
     assert right.get_legend() is None
 
 
+def test_fonts_of_chinese_stand_behind_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import font_manager, rcParams
+
+    usual = list(rcParams["font.family"])
+    known = font_manager.fontManager.ttflist
+    other = next(font for font in known if font.name == "STIXGeneral")
+    monkeypatch.setattr(figures, "CHINESE_FONTS", ("No Such Font", other.name))
+    figures.draw_curves({"loss": {"a": ([1, 2], [1, 2]), "b": ([1, 2], [2, 1])}})
+    axis = current().axes[0]
+    texts = [axis.title, axis.xaxis.label, *axis.get_legend().get_texts()]
+    figures.draw_pictures({"row": [np.zeros((8, 8), np.uint8)]}, ["column"])
+    texts += [current().axes[0].title, *current().texts]
+    assert len(texts) == 6
+    for text in texts:
+        assert text.get_fontfamily() == [*usual, other.name]
+    assert list(rcParams["font.family"]) == usual
+
+
 def test_smoothing_is_a_mean_over_the_past() -> None:
     figures.draw_curves({"loss": {"": (range(4), [2.0, 4.0, 6.0, 8.0])}}, smooth=2)
     np.testing.assert_allclose(current().axes[0].lines[0].get_ydata(), [2.0, 3.0, 5.0, 7.0])
@@ -206,10 +224,12 @@ def test_fewer_colours_make_a_smaller_film(displayed: list) -> None:
         ({"a": [film_of(1, 2).astype(np.float32)]}, {}),
         ({"a": [film_of(1, 2)]}, {"fps": 0}),
         ({"a": [film_of(1, 2)]}, {"height": 0}),
+        ({"a": [film_of(1, 2)]}, {"colours": 1}),
+        ({"a": [film_of(1, 2)]}, {"colours": 257}),
     ],
 )
 def test_films_that_cannot_be_shown_are_refused(rows: dict, options: dict) -> None:
-    with pytest.raises(ValueError, match=r"expected films|must be positive"):
+    with pytest.raises(ValueError, match=r"expected films|must be positive|colours must lie"):
         figures.draw_film(rows, **options)
 
 
