@@ -237,6 +237,15 @@ def test_pictures_are_compressed_by_their_kind() -> None:
     assert len(small) < len(base64.b64decode(png(photo)))
 
 
+def test_pictures_are_not_written_into_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for place in (file, file / "folder"):
+        with pytest.raises(SystemExit, match=f"^error: --to {re.escape(str(place))} cannot be"):
+            notebooks._pictures([], place)
+    assert file.read_text() == "mine"
+
+
 def test_films_are_saved_as_they_are() -> None:
     levels = np.arange(5, dtype=np.uint8) * 40
     frames = np.broadcast_to(levels[:, np.newaxis, np.newaxis, np.newaxis], (5, 16, 20, 3))

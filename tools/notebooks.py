@@ -343,7 +343,10 @@ def _check(paths: list[Path]) -> bool:
 
 
 def _pictures(paths: list[Path], folder: Path) -> bool:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"error: --to {folder} cannot be made a folder: {error.strerror}")
     for path in paths:
         for index, (number, kind, data) in enumerate(saved_pictures(read(path))):
             target = folder / f"{path.stem}_{index:02d}_cell{number}.{kind}"
