@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -102,6 +103,43 @@ def test_visible_tests_say_that_they_pass(day: str) -> None:
         if "-test-" in name:
             last = tests.visible.strip().splitlines()[-1]
             assert last == 'print("✓ visible tests pass · 可见测试通过")'
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_visible_tests_leave_students_names_alone(day: str) -> None:
+    for tests in graded_cells(teachers(day)).values():
+        names = assigned_in(tests.visible)
+        assert [name for name in names if not re.match("_[a-z]", name)] == [], tests.name
+
+
+def assigned_in(code: str) -> list[str]:
+    """Return the names that code gives values to, but for imports and what is inside of functions.
+
+    Those of comprehensions are their own.
+    """
+    found: list[str] = []
+    nodes: list[ast.AST] = [ast.parse(code)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.append(node.id)
+        elif not isinstance(node, ast.comprehension | ast.Lambda):
+            nodes += ast.iter_child_nodes(node)
+    return found
+
+
+def test_names_that_code_gives_values_to_are_found() -> None:
+    code = "x = [(z := y) for y in [1]]\nfor a, _b in x:\n    with c() as d: pass\n"
+    assert sorted(assigned_in(f"{code}def f(g): h = 1\nimport os")) == [
+        "_b",
+        "a",
+        "d",
+        "f",
+        "x",
+        "z",
+    ]
 
 
 @pytest.mark.parametrize("day", ["day2", "day3"])
