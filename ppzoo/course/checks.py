@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 LONGEST_ANSWER = 8 * 2**20  # characters
 LARGEST_FILE = 64 * 2**20  # bytes
+_SHORT = 100  # characters of an error that may be said twice
 _OF_TESTS = re.compile(r"(?<![\w.])_[a-z]| for ")
 # What errors say that lead a beginner nowhere, or astray, and what is likely to be the mistake.
 _HINTS = (
@@ -101,10 +102,19 @@ def failed(expression: str, name: str, text: str) -> NotComputed:
     why = f"{name}: {text[:500]}"
     hint = hint_of(text)
     if _OF_TESTS.search(expression):  # names and loops of the tests, which no student has seen
-        return NotComputed(f"Your code failed in a test: {why}\n你的代码在测试中出错：{why}{hint}")
+        return NotComputed(
+            in_both("Your code failed in a test", "你的代码在测试中出错", why) + hint
+        )
     return NotComputed(
-        f"`{expression}` could not be computed: {why}\n无法计算 `{expression}`：{why}{hint}"
+        in_both(f"`{expression}` could not be computed", f"无法计算 `{expression}`", why) + hint
     )
+
+
+def in_both(english: str, chinese: str, why: str) -> str:
+    """Return what went wrong in both languages, and once what Python says of it if that is long."""
+    if "\n" in why or len(why) > _SHORT:
+        return f"{english}:\n{chinese}：\n{why}"
+    return f"{english}: {why}\n{chinese}：{why}"
 
 
 def hint_of(text: str) -> str:
@@ -173,7 +183,12 @@ def handed_in(name: str) -> Path:
             # It may be growing.
             content = file.read(LARGEST_FILE) if is_fine else b""
     except FileNotFoundError:
-        raise Wrong(f"there is no file {name!r}\n没有找到文件 {name!r}") from None
+        raise Wrong(
+            f"There is no file {name!r}. If a cell above ended in an error, begin there; if not, "
+            "look whether the file is written, and by this name.\n"
+            f"没有找到文件 {name!r}。如果上方有单元格出错，请先解决它；"
+            "否则请检查是否写入了该文件，名称是否正确。"
+        ) from None
     except OSError:
         is_fine = False
     if not is_fine:

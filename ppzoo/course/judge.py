@@ -24,7 +24,7 @@ from typing import Any
 
 from ppzoo.atomic import atomic_write
 from ppzoo.course.cage import end_with_parent, limit
-from ppzoo.course.checks import NotComputed, Wrong, asking, hint_of
+from ppzoo.course.checks import NotComputed, Wrong, asking, hint_of, in_both
 from ppzoo.course.feedback import Judged, Stopped, as_html, without_notebook
 from ppzoo.course.kernel import Kernel, KernelGoneError, Limits, Ran
 from ppzoo.course.notebooks import (
@@ -141,7 +141,7 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     judged: dict[str, Judged] = {}
     stopped: list[Stopped] = []
     why = ""
-    index, answer = -1, None
+    index, last, answer = -1, -1, None
     _fill(Path(task.box) / "work", task)
     try:
         preload = ("paddle",) if _needs_paddle(source, notebook) else ()
@@ -151,6 +151,7 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
                     continue
                 answer = cell if is_solution(cell) else answer
                 ran = kernel.run(cell["source"])
+                last = index
                 cell["outputs"] = ran.outputs
                 if ran.status not in ("ok", "error"):
                     stopped.append(Stopped(ran.status, *place_of(notebook, index)))
@@ -162,6 +163,8 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
                     judged[one.name] = verdict
                     yield "points", {"name": one.name, "points": verdict.points}
     except KernelGoneError as error:
+        # Not the cell whose turn it was: a cell before it has used up the time, or ended it all.
+        index = index if error.began else last
         place = ("", "") if index < 0 else place_of(notebook, index)
         stopped.append(Stopped(str(error), *place))
         why = error.why
@@ -244,7 +247,7 @@ def _error(output: Any) -> str:
     if name == "AssertionError" and text:
         return text  # the visible tests' own
     what = f"{name}: {text}" if text else name
-    return f"Your code failed in a test: {what}\n你的代码在测试中出错：{what}{hint_of(text)}"
+    return in_both("Your code failed in a test", "你的代码在测试中出错", what) + hint_of(text)
 
 
 def run_hidden(tests: GradedCell) -> None:
@@ -265,10 +268,8 @@ def run_hidden(tests: GradedCell) -> None:
         raise Wrong(str(error)) from error
     except Exception as error:
         # An answer of a kind that the tests did not think of.
-        raise Wrong(
-            f"the answer cannot be judged: {type(error).__name__}: {error}\n"
-            f"无法评判此答案：{type(error).__name__}: {error}"
-        ) from error
+        why = f"{type(error).__name__}: {error}"
+        raise Wrong(in_both("The answer cannot be judged", "无法评判此答案", why)) from error
 
 
 def _fill(work: Path, task: Task) -> None:

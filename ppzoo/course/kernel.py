@@ -44,11 +44,12 @@ class KernelGoneError(Exception):
     Args:
         status: `crashed`, `timed out`, `printed too much` or `wrote too much`.
         why: what the kernel said last, where it did not even start.
+        began: whether the code that it was asked to run had begun.
     """
 
-    def __init__(self, status: str, why: str = "") -> None:
+    def __init__(self, status: str, why: str = "", began: bool = True) -> None:
         super().__init__(status)
-        self.why = why
+        self.why, self.began = why, began
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,10 +168,10 @@ class Kernel:
         """
         client = self._client
         if self._process.poll() is not None:
-            raise KernelGoneError("crashed")
+            raise KernelGoneError("crashed", began=False)
         if self._clock.is_over(self.limits.seconds):
             self._kill()
-            raise KernelGoneError("timed out")
+            raise KernelGoneError("timed out", began=False)
         cell = _Clock(self._process.pid)
         message = client.execute(
             code, store_history=not silent, allow_stdin=False, user_expressions=values or {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -89,8 +90,9 @@ def test_files_that_were_handed_in(
 ) -> None:
     (tmp_path / "own.png").write_bytes(b"12345")
     assert handed_in("own.png").read_bytes() == b"12345"
-    with pytest.raises(Wrong, match="no file"):
+    with pytest.raises(Wrong, match=r"no file 'other\.png'\. If a cell above") as caught:
         handed_in("other.png")
+    assert "没有找到文件 'other.png'。如果上方有单元格出错，请先解决它" in str(caught.value)
     monkeypatch.setattr(checks, "LARGEST_FILE", 4)
     with pytest.raises(Wrong, match="at most"):
         handed_in("own.png")
@@ -149,6 +151,18 @@ def test_errors_that_lead_beginners_astray_are_explained(
     said = str(failed("float(d_loss(1, 2))", "Error", text)).splitlines()
     assert english in said[-2]
     assert chinese in said[-1]
+
+
+@pytest.mark.parametrize("text", ["(InvalidArgument) shapes\n  [Hint: 1 != 2]", "w" * 101])
+@pytest.mark.parametrize("expression", ["_net(1)", "net(1)"])
+def test_long_errors_are_printed_once(expression: str, text: str) -> None:
+    said = str(failed(expression, "ValueError", text))
+    assert said.count(text) == 1
+    english, chinese, first = said.splitlines()[:3]
+    assert re.search("(failed in a test|be computed):$", english)
+    assert re.search("(在测试中出错|无法计算.*)：$", chinese)
+    assert first == f"ValueError: {text}".splitlines()[0]
+    assert str(failed(expression, "ValueError", "short")).count("ValueError: short") == 2
 
 
 def test_names_of_tests_and_unknown_errors_get_no_hint() -> None:

@@ -142,6 +142,8 @@ def test_an_error_in_a_visible_test_is_the_students_unless_the_test_says_more() 
     assert said.startswith("Your code failed in a test: AttributeError: 'NoneType' has")
     assert "你的代码在测试中出错：AttributeError" in said
     assert "AssertionError" in judge._error({"ename": "AssertionError", "evalue": ""})
+    said = judge._error({"ename": "ValueError", "evalue": "(InvalidArgument)\n  [Hint: 1 != 2]"})
+    assert said.count("[Hint: 1 != 2]") == 1
 
 
 def test_what_students_write_does_not_look_like_points() -> None:

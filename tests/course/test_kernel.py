@@ -310,6 +310,17 @@ def test_feedback_of_a_notebook_has_an_end(kernel: Kernel, monkeypatch: pytest.M
     assert kernel.evaluate("'z' * 2000", "") == '"' + "z" * 2000 + '"'
 
 
+def test_code_that_never_began_is_told_from_code_that_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(Path("box"), Limits())
+    monkeypatch.setattr(kernel, "_kill", lambda: None)
+    for ended, status in ((1, "crashed"), (None, "timed out")):
+        kernel._process = SimpleNamespace(pid=os.getpid(), poll=lambda code=ended: code)
+        kernel._clock = SimpleNamespace(is_over=lambda seconds: True)
+        with pytest.raises(KernelGoneError, match=status) as caught:
+            kernel.run("pass")
+        assert not caught.value.began
+
+
 def test_replies_to_nothing_do_not_hold_up(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel(Path("box"), Limits())
     now = [0.0]
