@@ -166,14 +166,13 @@ class Kernel:
         Raises:
             KernelGoneError: it ended, or had to be ended.
         """
-        client = self._client
         if self._process.poll() is not None:
             raise KernelGoneError("crashed", began=False)
         if self._clock.is_over(self.limits.seconds):
             self._kill()
             raise KernelGoneError("timed out", began=False)
         cell = _Clock(self._process.pid)
-        message = client.execute(
+        message = self._client.execute(
             code, store_history=not silent, allow_stdin=False, user_expressions=values or {}
         )
         collected = _Collected(_Room() if silent else self._room)
