@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ppzoo.course.notebooks import is_solution, is_tests, mark_of, titles
+from ppzoo.course.notebooks import is_tests, locked_and_deleted, mark_of, titles
 from ppzoo.course.style import CSS
 
 _STATUSES = {
@@ -79,7 +79,7 @@ def as_html(
     notebook: Any,
     judged: Mapping[str, Judged],
     title: str,
-    changed: Sequence[str],
+    changed: list[str],
     stopped: Sequence[Stopped],
 ) -> str:
     """Return the page.
@@ -139,7 +139,7 @@ def without_notebook(
     notebook: Any,
     judged: Mapping[str, Judged],
     title: str,
-    changed: Sequence[str],
+    changed: list[str],
     stopped: Sequence[Stopped],
 ) -> str:
     """Return the page of a notebook that cannot be shown; see `as_html`."""
@@ -183,13 +183,11 @@ def _summary(
     notebook: Any,
     judged: Mapping[str, Judged],
     title: str,
-    changed: Sequence[str],
+    changed: list[str],
     stopped: Sequence[Stopped],
 ) -> str:
     names = titles(notebook)
-    answers = {mark_of(cell)["grade_id"] for cell in notebook.cells if is_solution(cell)}
-    deleted = [name for name in changed if name in answers]
-    locked = [name for name in changed if name not in answers]
+    locked, deleted = locked_and_deleted(notebook, changed)
     text = score(
         title, *(sum(getattr(one, of) for one in judged.values()) for of in ("points", "most"))
     )

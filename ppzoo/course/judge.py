@@ -34,6 +34,7 @@ from ppzoo.course.notebooks import (
     is_solution,
     is_tests,
     is_untouched,
+    locked_and_deleted,
     mark_of,
     place_of,
     read_notebook,
@@ -177,10 +178,8 @@ def judge(task: Task) -> Iterator[tuple[str, dict[str, Any]]]:
     status = stopped[0].status if stopped else "graded"
     if stopped and stopped[0].english:
         why = why or f"in {stopped[0].english}"
-    answers = {mark_of(cell).get("grade_id") for cell in source.cells if is_solution(cell)}
-    deleted = [name for name in changed if name in answers]
-    changed = [name for name in changed if name not in answers]
-    yield "end", {"status": status, "changed": changed, "deleted": deleted, "why": why}
+    locked, deleted = locked_and_deleted(notebook, changed)
+    yield "end", {"status": status, "changed": locked, "deleted": deleted, "why": why}
 
 
 class _TooSlow(BaseException):

@@ -230,7 +230,7 @@ def assemble(source: Any, student: Any) -> tuple[Any, list[str]]:
 
     Returns:
         The notebook, without outputs, and the names of the locked cells that had been changed or
-        removed.
+        removed, and of the answers that had been removed; see `locked_and_deleted`.
 
     Raises:
         DataError: the student's has none of the source's cells.
@@ -264,6 +264,20 @@ def assemble(source: Any, student: Any) -> tuple[Any, list[str]]:
     for number, cell in enumerate(result):
         cell["id"] = f"cell-{number}"
     return notebook, changed
+
+
+def locked_and_deleted(notebook: Any, changed: list[str]) -> tuple[list[str], list[str]]:
+    """Part what `assemble` found changed into cells that are locked, and answers that are gone.
+
+    Args:
+        notebook: what `assemble` made.
+        changed: the names that it gave.
+    """
+    answers = {mark_of(cell).get("grade_id") for cell in notebook.cells if is_solution(cell)}
+    return (
+        [name for name in changed if name not in answers],
+        [name for name in changed if name in answers],
+    )
 
 
 def _missing_before(
